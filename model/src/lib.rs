@@ -27,4 +27,4 @@ pub use problem::Problem;
 pub use secret::{HIDDEN, Secret};
 pub use selector::{Page, Selector};
 pub use size::{Size, SizeError};
-pub use text::in_words;
+pub use text::{counted, in_words};

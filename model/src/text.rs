@@ -1,4 +1,4 @@
-//! Values that configuration files write as text, where YAML may see a number; and errors of the system as text.
+//! Values that configuration files write as text, where YAML may see a number; and counts and errors of the system as text.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,6 +13,11 @@ pub fn in_words(error: impl fmt::Display) -> String {
         text.truncate(end);
     }
     text
+}
+
+/// So many of something, in words: `1 target`, `3 targets`.
+pub fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Reads a value from its text. An unquoted number counts as the text that it was written as.

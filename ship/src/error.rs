@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rosterd_client::ClientError;
 use rosterd_credentials::Told;
-use rosterd_model::{Coded, Priority, Retry};
+use rosterd_model::{Coded, Priority, Retry, counted};
 
 /// Why endpoints are not as they were asked for.
 #[derive(Debug, thiserror::Error)]
@@ -146,13 +146,20 @@ pub(crate) enum SendError {
     #[error("{url} rejected samples with HTTP status {status}{}", said(words))]
     Rejected { url: String, status: u16, words: String },
     /// 2xx, but not everything was written.
-    #[error(
-        "{url} wrote only a part: {samples} samples, {histograms} histograms and {exemplars} exemplars are missing"
-    )]
+    #[error("{url} wrote only a part, and left out {}", left_out(*samples, *histograms, *exemplars))]
     Partial { url: String, samples: u64, histograms: u64, exemplars: u64 },
     /// The receiver knows version 1.0 alone.
     #[error("{url} does not take {what}: falling back to {to}")]
     FallBack { url: String, what: &'static str, to: &'static str },
+}
+
+/// What was not written.
+fn left_out(samples: u64, histograms: u64, exemplars: u64) -> String {
+    let many = [(samples, "sample"), (histograms, "histogram"), (exemplars, "exemplar")];
+    let many = many.into_iter().filter(|(number, _)| *number > 0);
+    let many: Vec<_> =
+        many.map(|(number, what)| counted(usize::try_from(number).unwrap_or(usize::MAX), what)).collect();
+    many.join(", ")
 }
 
 /// What a receiver says besides, if it says anything.

@@ -51,10 +51,33 @@ struct BrakedProvider {
     held: usize,
 }
 
+/// What was let go of.
 #[derive(Serialize)]
 struct Released {
+    /// The first of the jobs, which is most often the only one.
+    job: Arc<str>,
+    /// Of all of them.
+    released: usize,
+    jobs: Vec<JobReleased>,
+}
+
+/// Of a job.
+#[derive(Serialize)]
+struct JobReleased {
     job: Arc<str>,
     released: usize,
+    /// What is not braked and stays all the same.
+    grace: Option<Grace>,
+}
+
+/// Targets in their time of grace.
+#[derive(Serialize)]
+struct Grace {
+    targets: usize,
+    /// When the last of them goes.
+    until: Option<String>,
+    /// What of the configuration lets them go.
+    end: String,
 }
 
 /// All that is braked, by job.
@@ -66,17 +89,33 @@ pub(super) async fn brakes(Extract(state): Extract<Arc<State>>) -> Response {
     success(Brakes { brakes: by_size(weight, list).await })
 }
 
-/// Lets go of what is braked of a job.
+/// Lets go of what is braked of jobs: of none, unless there are all of them.
 pub(super) async fn release(Extract(state): Extract<Arc<State>>, request: Request) -> Result<Response, Problem> {
     origin::check(request.uri(), request.headers(), &state.external_url)?;
     let query = Query::of(request.uri());
-    let name = query.need("job", "the name of the job whose targets are to go")?;
+    query.need("job", "the name of the job whose targets are to go")?;
     let view = state.roster.view();
-    let job = Arc::clone(&view.job(name).ok_or_else(|| unknown_job(&view, name))?.spec().name);
-    // An agent that stops decides nothing any more.
-    let released = state.lifecycle.stopping.run_until_cancelled(state.roster.release(Some(Arc::clone(&job)))).await;
-    let released = released.ok_or(Error::Stopping)?.remove(&job).unwrap_or_default();
-    Ok(success(Released { job, released }))
+    let known = |name| view.job(name).cloned().ok_or_else(|| unknown_job(&view, name));
+    let asked = query.all("job").map(known).collect::<Result<Vec<_>, _>>()?;
+    let mut jobs = Vec::new();
+    for view in asked {
+        let job = Arc::clone(&view.spec().name);
+        // An agent that stops decides nothing any more.
+        let released = state.lifecycle.stopping.run_until_cancelled(state.roster.release(Some(Arc::clone(&job)))).await;
+        let released = released.ok_or(Error::Stopping)?.remove(&job).unwrap_or_default();
+        let grace = by_size(held::weight(&view), move || Grace::of(&view)).await;
+        jobs.push(JobReleased { job, released, grace });
+    }
+    let (job, released) = (Arc::clone(&jobs[0].job), jobs.iter().map(|job| job.released).sum());
+    Ok(success(Released { job, released, jobs }))
+}
+
+impl Grace {
+    fn of(job: &JobView) -> Option<Self> {
+        let targets = held::by_reason(job).remove(&HoldReason::Grace)?;
+        let end = confirmation::ending_grace(&job.spec().name);
+        Some(Self { targets, until: job.grace_until().map(rfc3339), end })
+    }
 }
 
 impl JobBrake {

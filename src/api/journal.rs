@@ -60,14 +60,18 @@ pub(super) async fn journal(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
     let jobs = wanted.jobs.clone();
     let page = state.journal.query(wanted).await?;
     let is_told = |job: &str| page.events.iter().any(|event| event.note.job.as_deref() == Some(job));
-    are_known(&state, jobs.iter().map(String::as_str).filter(|job| !is_told(job))).await?;
+    are_known(&state, jobs.iter().map(String::as_str).filter(|job| !is_told(job)), LOOKED_FOR).await?;
     Ok(success(page))
 }
 
 /// Refuses jobs that there are not, and of which the journal has no event. Where it is too large to look for that in the time, which is
 /// that of all jobs together, there may have been one.
-async fn are_known<'j>(state: &State, jobs: impl Iterator<Item = &'j str>) -> Result<(), Problem> {
-    let (view, end) = (state.roster.view(), Instant::now() + LOOKED_FOR);
+pub(super) async fn are_known<'j>(
+    state: &State,
+    jobs: impl Iterator<Item = &'j str>,
+    time: Duration,
+) -> Result<(), Problem> {
+    let (view, end) = (state.roster.view(), Instant::now() + time);
     for job in jobs.filter(|job| view.job(job).is_none()) {
         let patience = end.saturating_duration_since(Instant::now());
         if patience.is_zero() {
@@ -179,7 +183,7 @@ pub(super) async fn roster(Extract(state): Extract<Arc<State>>, uri: Uri) -> Res
         (jobs.is_empty() || jobs.iter().any(|wanted| wanted == job)) && selector.matches(labels)
     };
     // A job of then has an event by which it went, or is there still.
-    are_known(&state, named.iter().map(String::as_str)).await?;
+    are_known(&state, named.iter().map(String::as_str), LOOKED_FOR).await?;
     let rebuild = state.journal.rebuild().await?;
     if limit > LISTED && !rebuild.has_place() {
         return Err(Error::TooManyRosters { most: journal::TAKEN }.into());

@@ -26,6 +26,7 @@ mod router;
 mod sd;
 mod state;
 mod status;
+pub(crate) mod target_state;
 mod targets;
 #[cfg(test)]
 mod tests;

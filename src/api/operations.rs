@@ -99,7 +99,7 @@ pub(super) fn all(state: &State) -> impl Iterator<Item = Operation> + use<> {
 }
 
 /// Whether anything is known of a worker, were it only what it was; a slip of the pen is told from one that has nothing to do.
-fn is_known(state: &State, worker: &str) -> Result<(), Error> {
+pub(super) fn is_known(state: &State, worker: &str) -> Result<(), Error> {
     let publications = state.publications.list().into_iter().map(|publication| publication.worker.id.to_string());
     let ended = state.publications.ended().into_iter().map(|ended| ended.worker.to_string());
     let workers: BTreeSet<_> = publications.chain(ended).collect();
@@ -237,6 +237,11 @@ mod tests {
                 let refused = refused.text().await.unwrap();
                 assert!(refused.contains(told), "{worker}: {refused}");
             }
+            let unknown = face.get("/operations?worker=over.conf").await;
+            assert_eq!(unknown.status(), 404);
+            let (unknown, words) =
+                (unknown.text().await.unwrap(), "there is no worker &#34;over.conf&#34;: did you mean");
+            assert!(unknown.contains(words) && !unknown.contains("Nothing is like that"), "{unknown}");
             for path in ["/api/v1/operations?state=lost", "/operations?state=lost"] {
                 assert_eq!(face.get(path).await.status(), 400, "{path}");
             }
@@ -248,7 +253,6 @@ mod tests {
                     "file_sd:/b.yml",
                 ),
                 ("?worker=file_sd:/b.yml", &["update, reload", "value=\"file_sd:/b.yml\""][..], "template:/c.conf<"),
-                ("?worker=none", &["Nothing is like that"][..], "file_sd:/b.yml"),
             ] {
                 let page = face.get(&format!("/operations{query}")).await.text().await.unwrap();
                 for text in here {

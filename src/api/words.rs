@@ -30,12 +30,19 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// `5m ago`, `in 30s`.
+    /// `5m ago`, `in 30s`, `now`.
     pub(crate) fn of(time: SystemTime, now: SystemTime) -> Self {
         let words = match now.duration_since(time) {
             Ok(past) => format!("{} ago", coarse(past)),
+            Err(ahead) if ahead.duration() < Duration::from_secs(1) => "now".to_owned(),
             Err(ahead) => format!("in {}", coarse(ahead.duration())),
         };
+        Self { words, rfc3339: super::status::rfc3339(time) }
+    }
+
+    /// Of what is still to come: what should have been by now is due, `now`.
+    pub(crate) fn due(time: SystemTime, now: SystemTime) -> Self {
+        let Self { words, .. } = Self::of(time.max(now + Duration::from_nanos(1)), now);
         Self { words, rfc3339: super::status::rfc3339(time) }
     }
 }
@@ -134,6 +141,9 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
         assert_eq!(Moment::of(SystemTime::UNIX_EPOCH, now).words, "1m40s ago");
         assert_eq!(Moment::of(now + Duration::from_secs(30), now).words, "in 30s");
+        let ahead = |millis| Moment::due(SystemTime::UNIX_EPOCH + Duration::from_millis(millis), now).words;
+        assert_eq!([99_000, 100_000, 100_999, 101_000].map(ahead), ["now", "now", "now", "in 1s"]);
+        assert_eq!(Moment::of(now + Duration::from_millis(10), now).words, "now");
     }
 
     #[test]

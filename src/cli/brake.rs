@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clap::ValueEnum;
+use rosterd_model::counted;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Question, Running};
@@ -80,12 +81,31 @@ struct BrakedProvider {
 #[derive(Debug, Deserialize)]
 struct Released {
     released: usize,
+    // One that is older does not say them, and has looked at the first job alone.
+    #[serde(default)]
+    jobs: Vec<JobReleased>,
+}
+
+/// What was let go of a job.
+#[derive(Debug, Deserialize)]
+struct JobReleased {
+    job: String,
+    released: usize,
+    grace: Option<Grace>,
+}
+
+/// Targets that are not braked and stay all the same.
+#[derive(Debug, Deserialize)]
+struct Grace {
+    targets: usize,
+    until: Option<String>,
+    end: String,
 }
 
 pub(super) fn run(what: &Brake) -> Result<(), Failure> {
     match what {
         Brake::List(args) => list(args),
-        Brake::Release(args) => args.jobs.iter().try_for_each(|job| release(&args.running, job)),
+        Brake::Release(args) => release(&args.running, &args.jobs),
     }
 }
 
@@ -108,7 +128,8 @@ fn lines_of(braked: &Braked) -> Vec<String> {
     let until = until(confirm, expected.as_deref().map(|time| format!("at {}", seconds(time))).as_deref());
     let of: Vec<_> = providers.iter().map(|of| format!("{} of {}", of.held, of.provider)).collect();
     let since = seconds(since);
-    let head = format!("{job}: {held} of {targets} targets held since {since}, {until}: {}", of.join(", "));
+    let head =
+        format!("{job}: {held} of {} held since {since}, {until}: {}", counted(*targets, "target"), of.join(", "));
     // What nothing but a person ends needs nothing to be kept.
     let keep = (confirm != "never" && !keep.is_empty())
         .then(|| format!("  to keep them:    {keep} in the configuration, and reload"));
@@ -116,12 +137,30 @@ fn lines_of(braked: &Braked) -> Vec<String> {
     [head].into_iter().chain(release).chain(keep).collect()
 }
 
-fn release(running: &Running, job: &str) -> Result<(), Failure> {
-    let Released { released } = running.data(&Question::post("/api/v1/brake/release").with("job", Some(job)))?;
-    let line = match released {
-        0 => format!("{job}: nothing is braked"),
-        1 => format!("{job}: 1 target released"),
-        many => format!("{job}: {many} targets released"),
+/// Asks for all jobs at once: none is let go of unless there are all of them.
+fn release(running: &Running, jobs: &[String]) -> Result<(), Failure> {
+    let [first, others @ ..] = jobs else { return Ok(()) };
+    let question = Question::post("/api/v1/brake/release");
+    let question = jobs.iter().fold(question, |question, job| question.with("job", Some(job)));
+    let Released { released, jobs } = running.data(&question)?;
+    if jobs.is_empty() {
+        told(&JobReleased { job: first.clone(), released, grace: None })?;
+        return release(running, others);
+    }
+    jobs.iter().try_for_each(told)
+}
+
+fn told(JobReleased { job, released, grace }: &JobReleased) -> Result<(), Failure> {
+    let mut lines = match released {
+        0 => format!("{job}: nothing is braked\n"),
+        many => format!("{job}: {} released\n", counted(*many, "target")),
     };
-    writeln!(std::io::stdout(), "{}", plain(&line)).map_err(Failure::of_output)
+    if let Some(Grace { targets, until, end }) = grace {
+        let (are, their) = if *targets == 1 { ("is", "its") } else { ("are", "their") };
+        let until = until.as_deref().map(|time| format!(" until {}", seconds(time))).unwrap_or_default();
+        lines += &format!("  {} {are} in {their} time of grace{until}\n", counted(*targets, "target"));
+        lines += &format!("  to let go sooner: {end} in the configuration, and reload\n");
+    }
+    let lines: String = lines.lines().map(|line| plain(line).to_string() + "\n").collect();
+    std::io::stdout().write_all(lines.as_bytes()).map_err(Failure::of_output)
 }

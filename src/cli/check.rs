@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use rosterd_config::{Config, LoadOptions, Loaded, Problem, code};
 use rosterd_discovery::{Permission, Registry};
-use rosterd_model::{Coded, Report};
+use rosterd_model::{Coded, Report, counted};
 use serde_json::json;
 
 use super::exit::{Failure, tell};
@@ -149,10 +149,7 @@ fn template(source: &Path) -> Option<Problem> {
 
 /// What a good configuration amounts to.
 fn content(loaded: &Loaded) -> String {
-    let jobs = match loaded.config.scrape_configs.len() {
-        1 => "1 job".to_owned(),
-        count => format!("{count} jobs"),
-    };
+    let jobs = counted(loaded.config.scrape_configs.len(), "job");
     let is_told = loaded.warnings.iter().any(|warning| warning.code == code::NOT_SCRAPED);
     match loaded.config.why_idle().filter(|_| !is_told) {
         Some(why) => format!("{jobs}; nothing is scraped, because {why}"),
@@ -165,8 +162,7 @@ fn conclude(file: &Path, problems: usize, content: &str) -> Result<bool, Failure
     let file = file.display();
     match problems {
         0 => return say(&format!("{file}: good, {content}")),
-        1 => tell(format_args!("{file}: 1 problem")),
-        count => tell(format_args!("{file}: {count} problems")),
+        count => tell(format_args!("{file}: {}", counted(count, "problem"))),
     }
     Ok(false)
 }

@@ -107,7 +107,11 @@ fn text(operations: &[Operation], is_asked: bool) -> String {
             (None, 0) => String::new(),
             (None, step) => format!(" at step {}", u64::from(step) + 1),
         };
-        let tries = if it.attempt > 0 { format!(", {} tries failed", it.attempt) } else { String::new() };
+        let tries = match it.attempt {
+            0 => String::new(),
+            1 => ", 1 try failed".to_owned(),
+            many => format!(", {many} tries failed"),
+        };
         let next = it.next_try.as_ref().map(|next| seconds(next));
         let when = match (it.ended.as_ref().map(|ended| seconds(ended)), next) {
             (Some(ended), None) => format!("ended {ended}"),
@@ -148,6 +152,7 @@ mod tests {
             &[
                 of("in_flight", 0, Value::Null, Value::Null, Value::Null),
                 of("enqueued", 2, Value::Null, json!("N"), error.clone()),
+                of("enqueued", 1, Value::Null, json!("N"), Value::Null),
                 of("failed", 0, json!("E"), json!("2026-01-02T03:04:05.123456789Z"), error),
                 of("failed", 0, json!("E"), Value::Null, forged),
             ],
@@ -155,6 +160,7 @@ mod tests {
         );
         let expected = "in_flight  template:/a  update at step check, since B\n\
                         enqueued   template:/a  update at step check, 2 tries failed, tried again N\n           no: why (c)\n\
+                        enqueued   template:/a  update at step check, 1 try failed, tried again N\n\
                         failed     template:/a  update at step check, ended E, tried again 2026-01-02T03:04:05Z at the latest\n           no: why (c)\n\
                         failed     template:/a  update at step check, ended E\n           no: why\\n\\u{1b}[2J (c)\n";
         assert_eq!(told, expected);

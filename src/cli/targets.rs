@@ -1,7 +1,9 @@
 //! `rosterd targets`: what targets a running rosterd has, and how they are.
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use rosterd_model::Labels;
+use rosterd_scrape::Health;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -9,6 +11,7 @@ use serde_json::Value;
 use super::ask::{Question, Running};
 use super::exit::{Failure, tell};
 use super::print;
+use crate::api::target_state::TargetState;
 
 /// So many are asked for at once.
 const PAGE: usize = 5_000;
@@ -26,7 +29,7 @@ pub(super) struct Args {
     job: Option<String>,
     /// Only those that are so
     #[arg(long, value_enum, value_name = "HEALTH")]
-    health: Option<Health>,
+    health: Option<TargetState>,
     /// How many to list
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
@@ -37,14 +40,20 @@ pub(super) struct Args {
     running: Running,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Health {
-    /// The last scrape worked
-    Up,
-    /// The last scrape failed
-    Down,
-    /// It was not scraped yet, or nobody scrapes it
-    Unknown,
+impl ValueEnum for TargetState {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Health(Health::Up) => "The last scrape worked",
+            Self::Health(Health::Down) => "The last scrape failed",
+            Self::Health(Health::Unknown) => "It was not scraped yet, or nobody scrapes it",
+            Self::Held => "It is kept although its source does not say so now",
+        };
+        Some(PossibleValue::new(self.as_str()).help(help))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -104,12 +113,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn targets<T: DeserializeOwned>(args: &Args) -> Result<Vec<T>, Failure> {
     let (most, mut targets, mut cursor) = (args.limit.unwrap_or(usize::MAX), Vec::new(), None::<String>);
     let search = (!args.what.is_empty()).then(|| args.what.join(" "));
-    let health = args.health.and_then(|health| Some(health.to_possible_value()?.get_name().to_owned()));
     loop {
         let question = Question::get("/api/v1/targets")
             .with("state", Some("active"))
             .with("job", args.job.as_ref())
-            .with("health", health.as_ref())
+            .with("health", args.health.map(TargetState::as_str))
             .with("search", search.as_ref())
             .with("limit", Some(PAGE.min(most.saturating_sub(targets.len()))))
             .with("cursor", cursor.as_ref());

@@ -157,14 +157,15 @@ pub struct Held {
 }
 
 impl Held {
-    /// Why and until when, where `words` tells a time: `braked, since 3s ago, until another reading confirms it, expected in 12s`.
-    pub fn told(&self, words: impl Fn(Time) -> String) -> String {
+    /// Why and until when, where `past` and `due` tell a time that was, and one that is to come:
+    /// `braked, since 3s ago, until another reading confirms it, expected in 12s`.
+    pub fn told(&self, past: impl Fn(Time) -> String, due: impl Fn(Time) -> String) -> String {
         let until = match (&self.confirm, self.until) {
-            (Some(confirm), _) => format!(", {}", until(confirm, self.expected.map(&words).as_deref())),
-            (None, Some(until)) => format!(", and goes {}", words(until)),
+            (Some(confirm), _) => format!(", {}", until(confirm, self.expected.map(&due).as_deref())),
+            (None, Some(until)) => format!(", and goes {}", due(until)),
             (None, None) => String::new(),
         };
-        format!("{}, since {}{until}", self.reason.as_str(), words(self.since))
+        format!("{}, since {}{until}", self.reason.as_str(), past(self.since))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosterd_journal::{Batch, JournalError, Kind, Note, Past, Target, Time, Writer};
+use rosterd_model::counted;
 
 use super::metrics::Metrics;
 use super::names::Names;
@@ -227,10 +228,11 @@ fn reason(job: &JobStep, reason: Reason) -> &'static str {
 }
 
 fn of_brake(job: &JobStep, brake: &BrakeStep) -> Note {
-    let many = |targets: usize| if targets == 1 { "1 target".to_owned() } else { format!("{targets} targets") };
+    let many = |targets: usize| counted(targets, "target");
     let (reason, provider, detail) = match brake {
         BrakeStep::Braked { provider, targets, of } => {
-            let detail = format!("{targets} of {of} targets are gone at once, and held");
+            let are = if *targets == 1 { "is" } else { "are" };
+            let detail = format!("{targets} of {} {are} gone at once, and held", many(*of));
             ("braked", Some(provider.as_str().into()), detail)
         }
         BrakeStep::Confirmed { targets } => {
@@ -250,7 +252,7 @@ fn of_brake(job: &JobStep, brake: &BrakeStep) -> Note {
 fn of_limit(job: &JobStep, limit: LimitStep) -> Note {
     let (kind, detail) = match limit {
         LimitStep::Exceeded { targets, limit } => {
-            (Kind::LimitExceeded, Some(format!("{targets} targets, target_limit {limit}").into()))
+            (Kind::LimitExceeded, Some(format!("{}, target_limit {limit}", counted(targets, "target")).into()))
         }
         LimitStep::Kept => (Kind::LimitKept, None),
     };

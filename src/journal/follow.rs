@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use rosterd_discovery::ProviderStatus;
 use rosterd_journal::{Fault, Kind, Note, Past, Reader, Settings, Time, Writer};
-use rosterd_model::Report;
+use rosterd_model::{Report, counted};
 use rosterd_tasks::{Stopper, blocking};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::Instant;
@@ -338,7 +338,8 @@ impl Keeper {
         let missed = self.shared.missed.swap(0, Ordering::Relaxed);
         if missed > 0 {
             self.shared.metrics.missed.inc_by(missed);
-            let detail = Some(format!("{missed} events came faster than they could be written").into());
+            let many = counted(usize::try_from(missed).unwrap_or(usize::MAX), "event");
+            let detail = Some(format!("{many} came faster than could be written").into());
             self.disk().push(now(), &Note { detail, ..Note::of(Kind::Missed) });
         }
         let faults = self.disk().writer.reader().take_faults();

@@ -52,11 +52,20 @@ pub fn until(confirm: &str, expected: Option<&str>) -> String {
 
 /// What keeps what is braked of a job, once it stands in the configuration and that is read again.
 pub fn keeping(job: &str) -> String {
+    format!("rosterd: {{jobs: {{{}: {{brake: {{confirm: never}}}}}}}}", key(job))
+}
+
+/// What ends the time of grace of a job, once it stands in the configuration and that is read again.
+pub fn ending_grace(job: &str) -> String {
+    format!("rosterd: {{jobs: {{{}: {{target_removal_grace: 0s}}}}}}", key(job))
+}
+
+/// The name of a job as a key of YAML.
+fn key(job: &str) -> String {
     let is_word = job.starts_with(|first: char| first.is_ascii_alphabetic())
         && job.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     let is_other = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&&*job.to_ascii_lowercase());
-    let name = if is_word && !is_other { job.to_owned() } else { format!("{job:?}") };
-    format!("rosterd: {{jobs: {{{name}: {{brake: {{confirm: never}}}}}}}}")
+    if is_word && !is_other { job.to_owned() } else { format!("{job:?}") }
 }
 
 /// The command that lets go of what is braked of a job.
@@ -93,6 +102,7 @@ mod tests {
             assert_eq!(text, format!("rosterd: {{jobs: {{{yaml}: {{brake: {{confirm: never}}}}}}}}"));
             let read: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
             assert_eq!(read["rosterd"]["jobs"][job]["brake"]["confirm"], "never", "{text}");
+            assert_eq!(ending_grace(job), format!("rosterd: {{jobs: {{{yaml}: {{target_removal_grace: 0s}}}}}}"));
             assert_eq!(releasing(job), format!("rosterd brake release {shell}"));
         }
     }

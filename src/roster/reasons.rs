@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use rosterd_model::relabel::Scratch;
-use rosterd_model::{Builder, Names};
+use rosterd_model::{Builder, Names, counted};
 
 use super::target::Entry;
 use super::view::JobView;
@@ -62,10 +62,8 @@ fn told(what: &'static str, reasons: Reasons) -> Vec<String> {
     for (why, (count, example)) in sorted.into_iter().take(TOLD) {
         lines.push(format!("{count} {what}, {why}; for example {example}"));
     }
-    match more {
-        0 => {}
-        1 => lines.push(format!("and {what} for 1 more reason")),
-        more => lines.push(format!("and {what} for {more} more reasons")),
+    if more > 0 {
+        lines.push(format!("and {what} for {}", counted(more, "more reason")));
     }
     lines
 }

@@ -375,6 +375,12 @@ impl JobView {
         self.kept.iter().filter(move |(_, holds)| holds.values().any(is_braked)).map(|(key, _)| key)
     }
 
+    /// When the last time of grace of a target is over, if one has such a time.
+    pub fn grace_until(&self) -> Option<SystemTime> {
+        let of_grace = |held: &&KeptHold| held.hold.reason == HoldReason::Grace;
+        self.kept.values().flat_map(|holds| holds.values().filter(of_grace).filter_map(|held| held.hold.until)).max()
+    }
+
     /// How many targets are braked of each provider.
     pub fn braked_of(&self) -> BTreeMap<ProviderKey, usize> {
         let is_braked = |held: &&KeptHold| held.hold.reason == HoldReason::Braked;

@@ -74,7 +74,14 @@ fn a_target_is_explained_in_words_and_as_json() {
 #[test]
 fn targets_and_what_they_cost_are_listed() {
     let json: &[&str] = &["targets", "--limit=1", "--health=unknown", "-o", "json"];
-    let questions: [&[&str]; 5] = [&["targets", "env=prod"], json, &["top"], &["targets", "nosuch"], &["targets", "{"]];
+    let questions: [&[&str]; 6] = [
+        &["targets", "env=prod"],
+        json,
+        &["top"],
+        &["targets", "nosuch"],
+        &["targets", "{"],
+        &["targets", "--health=held"],
+    ];
     asked(&questions, |asked, ended| {
         let wanted = match asked {
             ["targets", "env=prod"] => {
@@ -84,7 +91,7 @@ fn targets_and_what_they_cost_are_listed() {
             ["top"] => {
                 "SAMPLES  BYTES  DURATION  FAILURES  TARGETS  JOB\n\nSAMPLES  BYTES  DURATION  FAILURES  HEALTH  JOB  URL\n"
             }
-            ["targets", "nosuch"] => {
+            ["targets", "nosuch" | "--health=held"] => {
                 assert_eq!((ended.status, &*ended.output), (Some(0), "JOB  HEALTH  URL  LABELS\n"));
                 assert!(ended.errors.ends_with("no target is like that\n"), "{ended:?}");
                 return;

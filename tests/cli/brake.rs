@@ -43,13 +43,23 @@ fn what_is_held_is_listed() {
 }
 
 #[test]
-fn jobs_are_released_one_by_one() {
-    let released = |job: &str, released: usize| {
-        let body = format!(r#"{{"status":"success","data":{{"job":"{job}","released":{released}}}}}"#);
-        Step::post(&format!("/api/v1/brake/release?job={job}")).body(body)
-    };
+fn jobs_are_released_and_what_stays_is_told() {
+    // Of a rosterd that looks at the first alone.
     let lines = ["web: 60 targets released", "db: nothing is braked"];
-    asked(&["brake", "release", "web", "db"], vec![released("web", 60), released("db", 0)], 0, &lines);
+    let of_first = |query: &str, released: usize| {
+        let body = format!(r#"{{"status":"success","data":{{"job":"x","released":{released}}}}}"#);
+        Step::post(&format!("/api/v1/brake/release?{query}")).body(body)
+    };
+    asked(&["brake", "release", "web", "db"], vec![of_first("job=web&job=db", 60), of_first("job=db", 0)], 0, &lines);
+    let body = r#"{"status":"success","data":{"job":"web","released":1,"jobs":[{"job":"web","released":1,"grace":null},
+        {"job":"db","released":0,"grace":{"targets":3,"until":"2026-01-02T03:04:35.123456789Z","end":"rosterd: {x}"}}]}}"#;
+    let answer = Step::post("/api/v1/brake/release?job=web&job=db").body(body);
+    let lines = [
+        "web: 1 target released\n",
+        "db: nothing is braked\n  3 targets are in their time of grace until 2026-01-02T03:04:35Z\n  to let go sooner: rosterd: {x} in the \
+         configuration, and reload\n",
+    ];
+    asked(&["brake", "release", "web", "db"], vec![answer], 0, &lines);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
-use rosterd_model::{Coded, Priority, bare_url};
+use rosterd_model::{Coded, Priority, bare_url, counted};
 use rosterd_tasks::Panicked;
 
 /// A refresh failed, or part of it.
@@ -65,7 +65,7 @@ impl Coded for DnsError {
 pub(super) enum LookupError {
     #[error("{} is not a name in DNS{}", full_name.trim_end_matches('.'), fault(full_name))]
     BadName { full_name: String },
-    #[error("none of {servers} nameservers gave a usable answer for {full_name}")]
+    #[error("none of {} gave a usable answer for {full_name}", counted(*servers, "nameserver"))]
     NoAnswer { full_name: String, servers: usize, source: ServerError },
     #[error("it panicked: {message}")]
     Panicked { message: String },

@@ -1,5 +1,6 @@
 //! How much of what others chose stands on a page: labels may be of any length, pages are not. All of it is in the API. Pure.
 
+use super::super::words::counted;
 use super::story::Changed;
 use crate::explain::Change;
 
@@ -24,7 +25,7 @@ pub(super) fn line(text: &str) -> String {
     let shown = beginning(text, LINE);
     match text.len() - shown.len() {
         0 => text.to_owned(),
-        more => format!("{shown}… (and {more} bytes)"),
+        more => format!("{shown}… (and {})", counted(more, "byte")),
     }
 }
 
@@ -45,7 +46,7 @@ fn beginning(text: &str, most: usize) -> &str {
 /// Labels with whether only scraping needs them.
 pub(super) fn labels<'a>(all: impl Iterator<Item = (&'a str, &'a str, bool)>) -> Vec<Label> {
     let label = |(name, value, is_own)| Label { text: format!("{}=\"{}\"", line(name), line(value)), is_own };
-    let more = |more| Label { text: format!("and {more} more labels"), is_own: false };
+    let more = |more| Label { text: format!("and {}", counted(more, "more label")), is_own: false };
     first(all.map(label), LIST, Label::size, more)
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
-use http::Uri;
+use http::{StatusCode, Uri};
 use rosterd_client::brief;
 use rosterd_discovery::{ProviderStatus, ProviderWatch, Status, WatchStatus};
 use rosterd_model::Report;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::super::providers::size;
 use super::super::query::Query;
+use super::super::sd::unknown_job;
 use super::super::targets::Cursor;
 use super::super::words::{Moment, few};
 use super::super::{Error, State};
@@ -23,7 +24,7 @@ use super::cut::as_fits;
 use super::entries::{Listed, Wanted, list};
 use super::link::link;
 use super::patience;
-use super::shell::{Shell, page};
+use super::shell::{Shell, page, refusing};
 use super::situation::Situation;
 use super::standing::Standing;
 use super::targets::names;
@@ -112,8 +113,8 @@ pub(in crate::api) async fn discovery(Extract(state): Extract<Arc<State>>, uri: 
     let text = query.get("search").unwrap_or_default();
     let (listed, wrong) = match (view.job(name), Search::parse(text)) {
         (None, _) if name.is_empty() => (None, None),
-        (None, _) => (None, Some(super::super::sd::unknown_job(view, name).to_string())),
-        (_, Err(error)) => (None, Some(Report::of(&error).to_string())),
+        (None, _) => (None, Some((StatusCode::NOT_FOUND, unknown_job(view, name).to_string()))),
+        (_, Err(error)) => (None, Some((StatusCode::BAD_REQUEST, Report::of(&error).to_string()))),
         (Some(job), Ok(search)) => {
             let (job, start) = (Arc::clone(job), start.map_or((0, 0), |start| start.place_in(job)));
             let end = Instant::now() + patience::of(&query)?;
@@ -129,7 +130,8 @@ pub(in crate::api) async fn discovery(Extract(state): Extract<Arc<State>>, uri: 
     let shown = providers.into_iter().take(PROVIDERS).map(|it| Provider::of(it, presence(it, view), view, now));
     let providers = as_fits(shown, ROOM, Provider::length);
     let more_providers = count - providers.len();
-    Ok(page(&Discovery {
+    let (status, wrong) = wrong.map_or((StatusCode::OK, None), |(status, wrong)| (status, Some(wrong)));
+    let shown = page(&Discovery {
         shell: shell.with_json("/api/v1/providers"),
         jobs: names(view),
         job: name.to_owned(),
@@ -145,7 +147,8 @@ pub(in crate::api) async fn discovery(Extract(state): Extract<Arc<State>>, uri: 
         more_providers,
         watches,
         more_watches,
-    }))
+    });
+    Ok(refusing(status, shown))
 }
 
 fn wanted(query: &Query) -> Result<Wanted, Error> {
@@ -220,7 +223,7 @@ impl Provider {
             standing: Standing::of_provider(presence),
             counts: vec![Count::new("groups", groups, ""), Count::new("targets", targets, "")],
             success: status.last_success.map(|time| Moment::of(time, now)),
-            next: status.next_try.map(|time| Moment::of(time, now)),
+            next: status.next_try.map(|time| Moment::due(time, now)),
             code: problem.as_ref().map(|report| report.code.clone()).unwrap_or_default(),
             error: problem.map(|report| report.to_string()).unwrap_or_default(),
             unread: unread.collect(),

@@ -6,25 +6,26 @@ use std::time::{Duration, SystemTime};
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
-use http::Uri;
+use http::{StatusCode, Uri};
 use rosterd_model::labels::{ADDRESS, INSTANCE};
 use rosterd_model::selector::{Matcher, Op};
 use rosterd_model::{Labels, Report, Selector};
 
 use super::super::query::Query;
+use super::super::sd::unknown_job;
 use super::super::words::{Moment, counted, few, fine, grouped};
 use super::super::{Error, State, explain as search_for};
 use super::cut::{self, Label, as_fits, is_linked, line, linked};
 use super::journal::Row;
 use super::link::link;
 use super::patience;
-use super::shell::{Shell, page};
+use super::shell::{Shell, page, refusing};
 use super::standing::Standing;
 use super::story::Story;
 use super::targets::names;
 use crate::explain::{Became, End, Explanation, Failing, Found, Gone, Published, Scrape, Search, Target, Unsure};
 use crate::journal;
-use crate::problem::Problem;
+use crate::problem::{Problem, status_of};
 
 /// How many entries are told, and how long what is said of them, and of their past, may be, in bytes.
 const TOLD: usize = 5;
@@ -94,30 +95,36 @@ pub(in crate::api) async fn explain(Extract(state): Extract<Arc<State>>, uri: Ur
     let (text, job) = (query.get("q").unwrap_or_default(), query.get("job"));
     // As much again is for what belongs to what was found, and for its past.
     let patience = patience::of(&query)? / 2;
+    let view = state.roster.view();
+    let unknown = job.filter(|job| view.job(job).is_none()).map(|job| unknown_job(&view, job));
     let answered = match Search::parse(text) {
-        _ if text.is_empty() => Ok(None),
+        _ if unknown.is_some() || text.is_empty() => Ok(None),
         Err(source) => Err(Error::InvalidParameter { name: "q", source }),
         Ok(search) => {
             let explained = search_for::with_past(&state, search.clone(), job, TOLD, patience).await;
             explained.map(|it| Some((it.question(&search, job), it)))
         }
     };
-    let (answer, wrong) = match answered {
-        Ok(explained) => {
-            (explained.map(|(question, it)| Answer::of(it, question.as_ref(), job, SystemTime::now())), None)
+    let told = |(question, it): (Option<journal::Query>, _)| Answer::of(it, question.as_ref(), job, SystemTime::now());
+    let (answer, status, wrong) = match (unknown, answered) {
+        (Some(error), _) => (None, StatusCode::NOT_FOUND, Some(error.to_string())),
+        (None, Ok(explained)) => (explained.map(told), StatusCode::OK, None),
+        (None, Err(error)) => {
+            let error = Report::of(&error);
+            (None, status_of(&error), Some(error.to_string()))
         }
-        Err(error) => (None, Some(Report::of(&error).to_string())),
     };
     let json = link("/api/v1/explain", [("q", text), ("job", job.unwrap_or_default())]);
     let shell = Shell::of(&state, "/explain", "Explain");
-    Ok(page(&Page {
+    let shown = page(&Page {
         shell: if answer.is_some() { shell.with_json(json) } else { shell },
-        jobs: names(&state.roster.view()),
+        jobs: names(&view),
         job: job.unwrap_or_default().to_owned(),
         text: text.to_owned(),
         wrong,
         answer,
-    }))
+    });
+    Ok(refusing(status, shown))
 }
 
 /// A selector of the target with these final labels: those of the job with its address are told apart by what they are called.
@@ -180,7 +187,10 @@ impl Answer {
             (_, 0, 0) if all == 1 => String::new(),
             (_, 0, 0) => format!("{} fit", number(all)),
             (_, 0, parts) => format!("{} fit, and {} in part", number(all), number(parts)),
-            _ => format!("{} fit, of which {} are told", number(all), shown.len()),
+            _ => {
+                let are = if shown.len() == 1 { "is" } else { "are" };
+                format!("{} fit, of which {} {are} told", number(all), shown.len())
+            }
         };
         let again =
             link("/explain", [("q", query.as_str()), ("job", job.unwrap_or_default()), ("timeout", patience::LONGER)]);
@@ -268,7 +278,10 @@ impl Shown {
 
 /// What there is to say of a target besides its way.
 fn facts(target: &Target, now: SystemTime) -> Vec<(&'static str, Vec<String>)> {
-    let held = target.held.as_ref().map(|held| held.told(|time| Moment::of(time.0, now).words));
+    let held = target
+        .held
+        .as_ref()
+        .map(|held| held.told(|time| Moment::of(time.0, now).words, |time| Moment::due(time.0, now).words));
     let merged = target.merged.iter().map(|it| format!("{} of {}", it.source, it.provider)).collect();
     let same_url = target.same_url.iter().map(|it| {
         let collides = if it.collides { ", with equal labels: their samples collide" } else { "" };
@@ -305,9 +318,11 @@ fn told_scrape(scrape: &Scrape, now: SystemTime) -> Vec<String> {
         )
     });
     let error = scrape.error.as_ref().map(|error| format!("{error} ({})", error.code));
-    let rest = scrape.snoozed_until.map(|until| format!("asked for rest, next try {}", Moment::of(until.0, now).words));
-    let often = (scrape.failures > 0)
-        .then(|| format!("{} of {} scrapes failed", grouped(scrape.failures.into()), grouped(scrape.scrapes.into())));
+    let rest =
+        scrape.snoozed_until.map(|until| format!("asked for rest, next try {}", Moment::due(until.0, now).words));
+    let often = (scrape.failures > 0).then(|| {
+        format!("{} of {} failed", grouped(scrape.failures.into()), counted(scrape.scrapes as usize, "scrape"))
+    });
     let over = scrape.last_failure.as_ref().filter(|_| scrape.error.is_none());
     let over =
         over.map(|last| format!("failed {}: {} ({})", Moment::of(last.at.0, now).words, last.report, last.report.code));

@@ -6,22 +6,22 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
-use http::Uri;
+use http::{StatusCode, Uri};
 use rosterd_model::target::Target;
 use rosterd_model::{Labels, Report};
 
 use super::super::State;
-use super::super::journal::wanted;
+use super::super::journal::{are_known, wanted};
 use super::super::query::Query;
 use super::cut::{self, Label, line};
 use super::link::link;
 use super::patience;
-use super::shell::{Shell, page};
+use super::shell::{Shell, page, refusing};
 use super::story::Changed;
 use super::targets::names;
 use crate::explain::changes;
 use crate::journal::{self, Event, Kind};
-use crate::problem::Problem;
+use crate::problem::{Problem, status_of};
 
 /// How many events stand on a page unless the request says otherwise, and at most; and how long what they say may be together, in bytes.
 const SHOWN: usize = 100;
@@ -78,18 +78,17 @@ pub(in crate::api) async fn journal(Extract(state): Extract<Arc<State>>, uri: Ur
     let query = Query::of(&uri);
     let given = |name| query.get(name).unwrap_or_default().to_owned();
     let limit = query.count("limit")?.unwrap_or(SHOWN).min(MOST_SHOWN);
-    let patience = Some(patience::of(&query)?);
+    let patience = patience::of(&query)?;
     let asked = match wanted(&query) {
         Ok(wanted) => {
-            let asked = journal::Query { newest_first: true, limit, patience, ..wanted };
-            let found = state.journal.query(asked).await;
-            found.map_err(|error| Report::of(&error).to_string())
+            let asked = journal::Query { newest_first: true, limit, patience: Some(patience), ..wanted };
+            of_known(&state, asked, patience).await
         }
-        Err(error) => Err(Report::of(&error).to_string()),
+        Err(error) => Err((StatusCode::BAD_REQUEST, Report::of(&error))),
     };
-    let (found, wrong) = match asked {
-        Ok(found) => (found, None),
-        Err(error) => (journal::Page::default(), Some(error)),
+    let (found, status, wrong) = match asked {
+        Ok(found) => (found, StatusCode::OK, None),
+        Err((status, error)) => (journal::Page::default(), status, Some(error.to_string())),
     };
     let gap = found.gap;
     let (mut events, mut bytes, mut cursor) = (Vec::new(), 0, found.more.then_some(found.cursor));
@@ -109,7 +108,7 @@ pub(in crate::api) async fn journal(Extract(state): Extract<Arc<State>>, uri: Ur
         link("/journal", kept.into_iter().chain([given_as("timeout"), ("cursor", cursor.to_string().as_str())]))
     };
     let view = state.roster.view();
-    Ok(page(&Page {
+    let shown = page(&Page {
         shell: Shell::of(&state, "/journal", "Journal").with_json(link("/api/v1/journal", kept)),
         jobs: names(&view),
         job: given("job"),
@@ -126,7 +125,26 @@ pub(in crate::api) async fn journal(Extract(state): Extract<Arc<State>>, uri: Ur
         is_older: query.get("cursor").is_some(),
         newest: link("/journal", kept),
         older: cursor.map(older),
-    }))
+    });
+    Ok(refusing(status, shown))
+}
+
+/// What happened of what is asked for, unless a job of it is neither there nor in the journal, as far as the time is enough to look
+/// for one.
+async fn of_known(
+    state: &State,
+    asked: journal::Query,
+    patience: Duration,
+) -> Result<journal::Page, (StatusCode, Report)> {
+    let jobs = asked.jobs.clone();
+    // The question is a good one: what keeps the journal from an answer stands on the page.
+    let found = state.journal.query(asked).await.map_err(|error| (StatusCode::OK, Report::of(&error)))?;
+    let is_told = |job: &str| found.events.iter().any(|event| event.note.job.as_deref() == Some(job));
+    let others = jobs.iter().map(String::as_str).filter(|job| !is_told(job));
+    match are_known(state, others, patience).await {
+        Ok(()) => Ok(found),
+        Err(problem) => Err((status_of(problem.report()), problem.report().clone())),
+    }
 }
 
 /// The colour of what happened.

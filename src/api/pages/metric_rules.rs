@@ -8,7 +8,7 @@ use askama::Template;
 use axum::body::to_bytes;
 use axum::extract::{Request, State as Extract};
 use axum::response::Response;
-use http::Uri;
+use http::{StatusCode, Uri};
 use rosterd_model::labels::METRIC_NAME;
 use rosterd_model::relabel::{Rules, Scratch};
 use rosterd_model::{Builder, Labels, Names};
@@ -16,10 +16,11 @@ use rosterd_tasks::blocking;
 use tokio::time::Instant;
 
 use super::super::query::Query;
+use super::super::sd::unknown_job;
 use super::super::words::{coarse, counted};
 use super::super::{State, origin};
 use super::exposed::Exposed;
-use super::shell::{Shell, page};
+use super::shell::{Shell, page, refusing};
 use super::targets::names;
 use super::workbench::{compile, is_too_long, too_large, written as rules_of};
 use crate::problem::Problem;
@@ -111,15 +112,19 @@ fn own_rules(state: &State, job: &str) -> Option<String> {
 /// Tries rules on a text or, without one, on what the target exposes that the query names.
 async fn answer(state: &State, query: &Query, rules: String, text: Option<String>) -> Result<Response, Problem> {
     let rules = rules.replace("\r\n", "\n");
-    let mut wrong = Vec::new();
+    let (view, job) = (state.roster.view(), query.get("job").unwrap_or_default());
+    let unknown = (!job.is_empty() && view.job(job).is_none()).then(|| unknown_job(&view, job).to_string());
+    let status = if unknown.is_some() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    let mut wrong: Vec<_> = unknown.into_iter().collect();
     let (compiled, rules) = blocking(move || (compile(&rules), rules)).await;
     let compiled = compiled.map_err(|problems| wrong.extend(problems)).ok();
     let text = text.map(|text| text.replace("\r\n", "\n"));
     let exposed = match (&compiled, &text) {
         (None, _) => None,
+        (Some(_), None) if status != StatusCode::OK => None,
         (Some(_), Some(text)) => Some(text.trim()).filter(|text| !text.is_empty()).map(Exposed::text),
         (Some(_), None) => {
-            let (job, target) = (query.get("job").unwrap_or_default(), query.get("target").unwrap_or_default());
+            let target = query.get("target").unwrap_or_default();
             Exposed::by(state, job, target).await?.map_err(|why| wrong.push(why)).ok()
         }
     };
@@ -130,7 +135,7 @@ async fn answer(state: &State, query: &Query, rules: String, text: Option<String
         }
         None => None,
     };
-    Ok(shown(state, query, rules, text.unwrap_or_default(), wrong, tried))
+    Ok(refusing(status, shown(state, query, rules, text.unwrap_or_default(), wrong, tried)))
 }
 
 fn shown(

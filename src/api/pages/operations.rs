@@ -5,13 +5,13 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
-use http::Uri;
+use http::{StatusCode, Uri};
 
 use super::super::State;
-use super::super::operations::{Asked, Operation};
+use super::super::operations::{Asked, Operation, is_known};
 use super::super::query::Query;
 use super::link::link;
-use super::shell::{Shell, page};
+use super::shell::{Shell, page, refusing};
 use crate::problem::Problem;
 use crate::reconcile::{OperationState, OperationStatus};
 
@@ -25,6 +25,8 @@ struct Page {
     states: Vec<&'static str>,
     state: &'static str,
     worker: String,
+    /// That there is no such worker.
+    wrong: Option<String>,
     operations: Vec<Doing>,
     /// Those that are not shown.
     more: usize,
@@ -51,14 +53,18 @@ pub(in crate::api) async fn operations(Extract(state): Extract<Arc<State>>, uri:
     let mut found = asked.find(&state);
     let operations = found.by_ref().take(SHOWN).map(Doing::of).collect();
     let kept = ["state", "worker"].map(|name| (name, query.get(name).unwrap_or_default()));
-    Ok(page(&Page {
+    let wrong = asked.worker.and_then(|worker| is_known(&state, worker).err()).map(|error| error.to_string());
+    let status = if wrong.is_some() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    let shown = page(&Page {
         shell: Shell::of(&state, "/operations", "Operations").with_json(link("/api/v1/operations", kept)),
         states: OperationState::ALL.into_iter().map(|state| state.as_str()).collect(),
         state: asked.state.map(|state| state.as_str()).unwrap_or_default(),
         worker: asked.worker.unwrap_or_default().to_owned(),
+        wrong,
         operations,
         more: found.count(),
-    }))
+    });
+    Ok(refusing(status, shown))
 }
 
 /// What is done, and how far it is.

@@ -120,7 +120,7 @@ impl Row {
             class,
             operation: published.operation.as_ref().map(told).unwrap_or_default(),
             written: moment(written),
-            next: moment(next),
+            next: next.map(|time| Moment::due(time, situation.now)),
             error: published.last_error.as_ref().map(ToString::to_string).unwrap_or_default(),
             code: published.last_error.map(|error| error.code).unwrap_or_default(),
             lacking: blocked.take(LACKING).collect(),

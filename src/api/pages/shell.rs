@@ -6,6 +6,7 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, VARY};
 
 use super::super::State;
+use super::super::words::counted;
 use super::assets::VERSION;
 use super::situation::Situation;
 use super::troubles::{Trouble, troubles};
@@ -55,8 +56,7 @@ impl Shell {
     pub(super) fn new(state: &State, at: &'static str, title: impl Into<String>, troubles: &[Trouble]) -> Self {
         let word = match troubles.len() {
             0 => "all well".to_owned(),
-            1 => "1 problem".to_owned(),
-            many => format!("{many} problems"),
+            many => counted(many, "problem"),
         };
         Self {
             title: title.into(),
@@ -94,6 +94,12 @@ impl Shell {
     pub(super) fn asset(&self, file: &str) -> String {
         format!("{}/assets/{file}?v={VERSION:016x}", self.prefix)
     }
+}
+
+/// The same page as the answer to a question that is not to be had: what is wrong stands on it, in place of what was asked for.
+pub(super) fn refusing(status: StatusCode, mut page: Response) -> Response {
+    *page.status_mut() = status;
+    page
 }
 
 /// A page as an answer. It is as of now, and the same address has problems for programs.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use rosterd_discovery::{ProviderKey, WatchState};
 
+use super::super::words::counted;
 use crate::roster::hold::{HoldReason, Missing};
 use crate::roster::presence::Presence;
 use crate::roster::view::{JobView, ProviderPresence};
@@ -44,10 +45,10 @@ impl Standing {
         };
         if job.servable().is_ok() {
             if unheard > 0 {
-                said.push(format!("waiting for {unheard} of {} providers", providers.len()));
+                said.push(format!("waiting for {unheard} of {}", counted(providers.len(), "provider")));
             }
             if stale > 0 {
-                said.push(format!("{stale} of {} providers cannot be read", providers.len()));
+                said.push(format!("{stale} of {} cannot be read", counted(providers.len(), "provider")));
             }
             if !missing.is_empty() {
                 said.push(format!("incomplete: {}", missing.join("; ")));

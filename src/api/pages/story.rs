@@ -2,6 +2,7 @@
 
 use rosterd_model::target::Target;
 
+use super::super::words::counted;
 use super::cut::{self, Label, line};
 use crate::explain::{Change, End, Trace, TracedStep};
 
@@ -124,7 +125,7 @@ impl Changed {
 
     /// That there are more.
     pub(super) fn more(more: usize) -> Self {
-        Self { how: "", name: format!("and {more} more labels"), from: String::new(), to: String::new() }
+        Self { how: "", name: format!("and {}", counted(more, "more label")), from: String::new(), to: String::new() }
     }
 
     /// As many as there is room for, which is taken.

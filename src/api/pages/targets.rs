@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
-use http::Uri;
+use http::{StatusCode, Uri};
 use rosterd_model::labels::{INSTANCE, SCRAPE_INTERVAL};
 use rosterd_model::target::{Target, scrape_url};
 use rosterd_model::{Labels, Priority};
@@ -18,19 +18,20 @@ use tokio::time::Instant;
 use super::super::State;
 use super::super::missing::Causes;
 use super::super::query::Query;
-use super::super::targets::{Cursor, Kind, LOOKS, Scan, health, last_error};
+use super::super::sd::unknown_job;
+use super::super::target_state::TargetState;
+use super::super::targets::{Cursor, Kind, LOOKS, Scan, last_error};
 use super::super::url::{Outside, global_url};
-use super::super::words::{Moment, Tally, bytes, fine, grouped};
+use super::super::words::{Moment, Tally, bytes, counted, fine, grouped};
 use super::count::Count;
 use super::cut::{self, Label, line, linked};
 use super::link::link;
 use super::patience;
-use super::shell::{Shell, page};
+use super::shell::{Shell, page, refusing};
 use crate::explain::{Scratch, Search, Words};
 use crate::problem::Problem;
 use crate::roster::confirmation::{Confirmation, until};
 use crate::roster::hold::HoldReason;
-use crate::roster::pages::Slot;
 use crate::roster::reasons::why_no_targets;
 use crate::roster::view::{JobView, RosterView};
 
@@ -55,8 +56,6 @@ const LEAST: usize = 1024;
 /// So many kinds of errors are told of a job, each in so many characters.
 const KINDS: usize = 8;
 const KIND: usize = 100;
-/// Who is held is asked for as if that were a health.
-const HELD: &str = "held";
 
 #[derive(Template)]
 #[template(path = "targets.html")]
@@ -142,8 +141,7 @@ struct HeldRow {
 /// What is asked for of the targets of jobs.
 struct Asked {
     search: Search,
-    health: Option<Health>,
-    held: bool,
+    state: Option<TargetState>,
     error: Option<String>,
     limit: usize,
     patience: Duration,
@@ -151,28 +149,28 @@ struct Asked {
 
 impl Asked {
     fn is_filtered(&self, text: &str) -> bool {
-        self.health.is_some() || self.held || self.error.is_some() || !text.is_empty()
+        self.state.is_some() || self.error.is_some() || !text.is_empty()
     }
 
     /// Whether any target of a job may be among them.
     fn may_be_in(&self, job: &JobView, statuses: &Statuses) -> bool {
         let tally = Tally::of(job, statuses);
-        let of_health = match (self.health, &self.error) {
-            (Some(Health::Up), _) => tally.up,
-            (Some(Health::Down), _) | (None, Some(_)) => tally.down,
-            (Some(Health::Unknown), _) => tally.unknown,
-            (None, None) => job.counts().targets,
+        let of_state = match self.state {
+            Some(TargetState::Health(Health::Up)) => tally.up,
+            Some(TargetState::Health(Health::Down)) => tally.down,
+            Some(TargetState::Health(Health::Unknown)) => tally.unknown,
+            Some(TargetState::Held) => job.pages().held(),
+            None if self.error.is_some() => tally.down,
+            None => job.counts().targets,
         };
-        of_health > 0 && (!self.held || job.pages().held() > 0)
+        of_state > 0
     }
 
     /// Whether a target with this status is among them.
     fn wants(&self, job: &JobView, labels: &Labels, status: Option<&TargetStatus>) -> bool {
-        let health = status.map_or(Health::Unknown, |status| status.health);
         let code = || status.and_then(|status| status.error.as_ref()).map(|error| error.code.as_str());
-        self.health.is_none_or(|wanted| wanted == health)
-            && self.error.as_deref().is_none_or(|wanted| code() == Some(wanted))
-            && (!self.held || job.slot(labels).is_some_and(Slot::is_held))
+        self.error.as_deref().is_none_or(|wanted| code() == Some(wanted))
+            && self.state.is_none_or(|wanted| wanted.is_of(job, labels, status))
     }
 }
 
@@ -192,16 +190,20 @@ pub(in crate::api) async fn targets(Extract(state): Extract<Arc<State>>, uri: Ur
     };
     let asked = Asked {
         search,
-        held: query.get("health") == Some(HELD),
-        health: if query.get("health") == Some(HELD) { None } else { health(&query)? },
+        state: TargetState::of(&query)?,
         error: query.get("error").map(str::to_owned),
         limit: query.count("limit")?.unwrap_or(ROWS).min(MOST_ROWS),
         patience: patience::of(&query)?,
     };
     let view = state.roster.view();
     let wanted: Vec<_> = view.jobs().filter(|known| job.is_empty() || *known.spec().name == *job).cloned().collect();
-    let unknown = (wanted.is_empty() && !job.is_empty()).then(|| super::super::sd::unknown_job(&view, job).to_string());
-    let wrong = unreadable.or(unknown);
+    let unknown = (wanted.is_empty() && !job.is_empty()).then(|| unknown_job(&view, job).to_string());
+    let status = match (&unknown, &unreadable) {
+        (Some(_), _) => StatusCode::NOT_FOUND,
+        (None, Some(_)) => StatusCode::BAD_REQUEST,
+        (None, None) => StatusCode::OK,
+    };
+    let wrong = unknown.or(unreadable);
     let found = match wrong {
         None => find(&state, &wanted, cursor.as_ref(), &asked).await,
         Some(_) => FoundRows::default(),
@@ -212,12 +214,12 @@ pub(in crate::api) async fn targets(Extract(state): Extract<Arc<State>>, uri: Ur
         [job] if cursor.is_none() => why(&state, job, rows == 0 && !filtered),
         _ => Vec::new(),
     };
-    Ok(page(&Page {
+    let shown = page(&Page {
         shell: Shell::of(&state, "/targets", "Targets").with_json("/api/v1/targets?state=active&limit=1000"),
         jobs: names(&view),
         job: job.to_owned(),
         health: query.get("health").unwrap_or_default().to_owned(),
-        healths: ["up", "down", "unknown", HELD],
+        healths: TargetState::ALL.map(TargetState::as_str),
         search: text.to_owned(),
         error: asked.error.unwrap_or_default(),
         idle: state.config.borrow().idle,
@@ -229,7 +231,8 @@ pub(in crate::api) async fn targets(Extract(state): Extract<Arc<State>>, uri: Ur
         first: other_page(&query, None),
         longer: found.is_cut.then(|| longer(&query)),
         next: found.next.map(|next| other_page(&query, Some(&next))),
-    }))
+    });
+    Ok(refusing(status, shown))
 }
 
 /// The names of all jobs; none where they are too many for a list to choose from.
@@ -248,8 +251,7 @@ fn count(rows: usize, filtered: bool, is_cut: bool, wrong: bool) -> String {
         0 if is_cut => "No target that was looked at is like that.".to_owned(),
         0 if filtered => "No target is like that.".to_owned(),
         0 => "There are no targets.".to_owned(),
-        1 => "1 target on this page.".to_owned(),
-        rows => format!("{rows} targets on this page."),
+        rows => format!("{} on this page.", counted(rows, "target")),
     }
 }
 
@@ -322,7 +324,12 @@ impl Group {
     fn new(job: &JobView, tally: Tally, row: Row) -> Self {
         let name = Arc::clone(&job.spec().name);
         let count = |what, number| Count::new(what, number, path(&name, what));
-        let counts = [("up", tally.up), ("down", tally.down), ("unknown", tally.unknown), (HELD, job.pages().held())];
+        let counts = [
+            ("up", tally.up),
+            ("down", tally.down),
+            ("unknown", tally.unknown),
+            (TargetState::Held.as_str(), job.pages().held()),
+        ];
         let counts = counts.into_iter().filter(|(_, number)| *number > 0);
         let counts = counts.map(|(what, number)| count(what, number)).collect();
         Self { path: path(&name, ""), counts, kinds: Vec::new(), held: Vec::new(), rows: vec![row], job: name }
@@ -333,7 +340,7 @@ impl Group {
         let reasons: BTreeSet<_> = self.rows.iter().filter_map(|row| Some(row.held.as_ref()?.reason)).collect();
         let told = |reason: HoldReason| match braked.as_ref().filter(|_| reason == HoldReason::Braked) {
             Some(Confirmation { confirm, expected }) => {
-                let expected = expected.map(|time| Moment::of(time, now).words);
+                let expected = expected.map(|time| Moment::due(time, now).words);
                 format!("{}; held {}", reason.told(), until(confirm, expected.as_deref()))
             }
             None => reason.told().to_owned(),
@@ -392,7 +399,7 @@ async fn find(state: &State, wanted: &[Arc<JobView>], start: Option<&Cursor>, as
                 row.held = scan.hold(place).map(|hold| HeldRow {
                     reason: hold.reason,
                     since: Moment::of(hold.since, now),
-                    until: hold.until.filter(|_| hold.reason == HoldReason::Grace).map(|until| Moment::of(until, now)),
+                    until: hold.until.filter(|_| hold.reason == HoldReason::Grace).map(|until| Moment::due(until, now)),
                 });
                 bytes += found.push(job, row, &state.scrapes);
             }

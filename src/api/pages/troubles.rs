@@ -10,7 +10,7 @@ use super::super::words::{Moment, bytes, coarse, counted, grouped, quoted};
 use super::link::link;
 use super::situation::Situation;
 use crate::roster::brake::Confirm;
-use crate::roster::confirmation::{Confirmation, keeping};
+use crate::roster::confirmation::{Confirmation, keeping, until};
 use crate::roster::emptied::{ConfirmedBy, Emptied};
 use crate::roster::hold::HoldReason;
 use crate::roster::presence::Presence;
@@ -90,9 +90,11 @@ fn of_storage(situation: &Situation) -> Vec<Trouble> {
 fn of_endpoint(endpoint: &RemoteWriteStatus, situation: &Situation) -> Option<Trouble> {
     let name = quoted(&endpoint.name);
     let waited = endpoint.oldest_pending.and_then(|oldest| situation.now.duration_since(oldest).ok());
+    let samples = |number: u64| counted(usize::try_from(number).unwrap_or(usize::MAX), "sample");
     let waiting = format!(
-        "{} samples wait, {} of them on disk.",
-        grouped(endpoint.pending_samples),
+        "{} {}, {} of that on disk.",
+        samples(endpoint.pending_samples),
+        if endpoint.pending_samples == 1 { "waits" } else { "wait" },
         bytes(endpoint.bytes_on_disk)
     );
     let state = endpoint.state(situation.now);
@@ -100,8 +102,9 @@ fn of_endpoint(endpoint: &RemoteWriteStatus, situation: &Situation) -> Option<Tr
         RemoteWriteState::Sending => return None,
         RemoteWriteState::Rejecting => {
             format!(
-                "Remote write {name} refuses what it is sent: {} samples are lost.",
-                grouped(endpoint.samples_failed)
+                "Remote write {name} refuses what it is sent: {} {} lost.",
+                samples(endpoint.samples_failed),
+                if endpoint.samples_failed == 1 { "is" } else { "are" }
             )
         }
         RemoteWriteState::Down => format!("Remote write {name} does not work. {waiting}"),
@@ -178,14 +181,17 @@ fn of_jobs(situation: &Situation, told: &HashSet<&ProviderKey>) -> Vec<Trouble> 
             (held > 0).then(|| format!("{what} {} held", if held == 1 { "is" } else { "are" }))
         };
         all.extend(held(&[HoldReason::Grace]).map(|held| {
-            let what = format!("{held}: their sources say that they are gone.");
-            let why = "They may come back within their time of grace, and go after it.".to_owned();
+            let what = format!("{held}: {}.", gone(held_for(job, &[HoldReason::Grace])));
+            let why = "What comes back within its time of grace stays, and the rest goes after it.".to_owned();
             Trouble { what, why, path: path("held"), ..Trouble::default() }
         }));
         let unsaid = [HoldReason::Restored, HoldReason::Unread, HoldReason::Replaced];
         all.extend(held(&unsaid).filter(|_| !is_explained(job)).map(|held| {
-            let why =
-                "Their sources do not say that they should be there, but nobody says that they are gone.".to_owned();
+            let why = match held_for(job, &unsaid) {
+                1 => "Its sources do not say that it should be there, but nobody says that it is gone.",
+                _ => "Their sources do not say that they should be there, but nobody says that they are gone.",
+            };
+            let why = why.to_owned();
             Trouble { what: format!("{held}."), why, path: path("held"), ..Trouble::default() }
         }));
     }
@@ -220,33 +226,26 @@ fn of_emptied(name: &str, Emptied { targets, since, by }: Emptied, situation: &S
     }
 }
 
+/// What the sources of so many targets say.
+fn gone(targets: usize) -> &'static str {
+    if targets == 1 { "its sources say that it is gone" } else { "their sources say that they are gone" }
+}
+
 /// That targets of a job are braked.
 fn of_brake(job: &JobView, since: SystemTime, situation: &Situation) -> Trouble {
     let (name, braked) = (&job.spec().name, held_for(job, &[HoldReason::Braked]));
-    let [held, targets] = [braked, job.counts().targets].map(|number| grouped(number as u64));
-    let expected = Confirmation::of(job, &situation.providers, situation.now).and_then(|it| it.expected);
-    let expected = expected.map(|time| Moment::of(time, situation.now).words);
-    let (why, is_kept) = match (job.spec().keeping.confirm(), expected) {
-        (Some(Confirm::After(time)), None) => {
-            (format!("They go after {} if that is still so, or when you let them go.", coarse(time)), false)
-        }
-        (Some(Confirm::After(_)), Some(over)) => {
-            (format!("They go {over} if that is still so, or when you let them go."), false)
-        }
-        (Some(Confirm::Reading), Some(expected)) => {
-            (format!("They go if the next reading, expected {expected}, says so, too, or when you let them go."), false)
-        }
-        (Some(Confirm::Reading), None) => {
-            ("They go if the next reading says so, too, or when you let them go.".to_owned(), false)
-        }
-        (Some(Confirm::Never) | None, _) => ("They go when you let them go.".to_owned(), true),
-    };
+    let (held, targets) = (grouped(braked as u64), counted(job.counts().targets, "target"));
+    let are = if braked == 1 { "is" } else { "are" };
+    let confirmation = Confirmation::of(job, &situation.providers, situation.now);
+    let is_kept = confirmation.as_ref().is_none_or(|it| it.confirm == Confirm::Never.to_string());
+    let until = confirmation.map(|Confirmation { confirm, expected }| {
+        let expected = expected.map(|time| Moment::due(time, situation.now).words);
+        let sooner = if is_kept { "" } else { ", or until you let go" };
+        format!("Held {}{sooner}.", until(&confirm, expected.as_deref()))
+    });
     Trouble {
-        what: format!(
-            "{held} of {targets} targets of {} are braked: their sources say that they are gone.",
-            quoted(name)
-        ),
-        why,
+        what: format!("{held} of {targets} of {} {are} braked: {}.", quoted(name), gone(braked)),
+        why: until.unwrap_or_default(),
         since: Some(Moment::of(since, situation.now)),
         release: super::brake::path(name),
         keep: if is_kept { String::new() } else { keeping(name) },
@@ -257,7 +256,7 @@ fn of_brake(job: &JobView, since: SystemTime, situation: &Situation) -> Trouble 
 fn of_publications(situation: &Situation) -> impl Iterator<Item = Trouble> {
     situation.publications.iter().filter_map(|publication| {
         let error = publication.worker.last_error.as_ref()?;
-        let what = format!("{} could not be published: it stays as it was.", publication.worker.id);
+        let what = format!("{} could not be published.", publication.worker.id);
         Some(Trouble { grave: true, what, path: "/publications".to_owned(), ..reported(error) })
     })
 }

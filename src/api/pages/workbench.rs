@@ -7,16 +7,17 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
-use http::Uri;
+use http::{StatusCode, Uri};
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{Labels, NameScheme};
 use rosterd_tasks::blocking;
 
 use super::super::State;
 use super::super::query::Query;
+use super::super::sd::unknown_job;
 use super::super::targets::Cursor;
 use super::entries;
-use super::shell::{Shell, page};
+use super::shell::{Shell, page, refusing};
 use super::story::Story;
 use super::targets::names;
 use crate::explain::{End, Trace};
@@ -58,7 +59,8 @@ pub(in crate::api) async fn workbench(Extract(state): Extract<Arc<State>>, uri: 
     let place = query.get("at").map(at).transpose()?;
     let name = query.get("job").or(place.as_ref().map(Cursor::job)).unwrap_or_default().to_owned();
     let job = view.job(&name).map(|job| Arc::clone(job.spec()));
-    let wrong = (job.is_none() && !name.is_empty()).then(|| super::super::sd::unknown_job(&view, &name).to_string());
+    let wrong = (job.is_none() && !name.is_empty()).then(|| unknown_job(&view, &name).to_string());
+    let status = if wrong.is_some() { StatusCode::NOT_FOUND } else { StatusCode::OK };
     let given = |name| query.get(name).map(|given| given.replace("\r\n", "\n"));
     let (rules, labels, known) = (given("rules"), given("labels"), Arc::clone(&view));
     // A block may be of any size, and what rules look for, too.
@@ -67,7 +69,8 @@ pub(in crate::api) async fn workbench(Extract(state): Extract<Arc<State>>, uri: 
         Bench::of(job.as_deref(), rules, labels.unwrap_or_else(of_place), wrong)
     });
     let bench = bench.await;
-    Ok(page(&Page { shell: Shell::of(&state, "/relabel", "Relabel"), jobs: names(&view), job: name, bench }))
+    let shell = Shell::of(&state, "/relabel", "Relabel");
+    Ok(refusing(status, page(&Page { shell, jobs: names(&view), job: name, bench })))
 }
 
 impl Bench {

@@ -17,13 +17,13 @@ use futures_util::{Stream, StreamExt};
 use http::Uri;
 use http::header::CONTENT_TYPE;
 use rosterd_model::Builder;
-use rosterd_scrape::{Health, Statuses, TargetStatus};
+use rosterd_scrape::{Statuses, TargetStatus};
 use rosterd_tasks::by_size;
 
-use super::Error;
 use super::State;
 use super::query::Query;
 use super::sd::unknown_job;
+use super::target_state::TargetState;
 use super::url::Outside;
 use crate::explain::{Scratch, Search};
 use crate::problem::Problem;
@@ -48,8 +48,8 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
     let query = Query::of(&uri);
     let limit = query.count("limit")?;
     let start = query.get("cursor").map(Cursor::decode).transpose()?;
-    let (health, search) = (health(&query)?, query.search("search")?);
-    let state_wanted = query.get("state").unwrap_or("any").to_lowercase();
+    let (of_state, search) = (TargetState::of(&query)?, query.search("search")?);
+    let section = query.get("state").unwrap_or("any").to_lowercase();
     let view = state.roster.view();
     let all: Vec<_> = view.jobs().cloned().collect();
     // Prometheus lists nothing of a job that there is not; who names it as we do hears that.
@@ -62,10 +62,10 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
         statuses: state.scrapes.clone(),
         now: SystemTime::now(),
         outside: Outside::new(&state.external_url, state.listen_port),
-        active: matches!(state_wanted.as_str(), "any" | "active"),
-        // What was dropped has no health, and no final labels.
-        dropped: matches!(state_wanted.as_str(), "any" | "dropped") && health.is_none() && search.is_all(),
-        health,
+        active: matches!(section.as_str(), "any" | "active"),
+        // What was dropped has no health, is not held, and has no final labels.
+        dropped: matches!(section.as_str(), "any" | "dropped") && of_state.is_none() && search.is_all(),
+        wanted: of_state,
         search,
         scratch: Scratch::default(),
         left: limit,
@@ -78,20 +78,6 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
         url: String::new(),
     };
     Ok(json(writer.starting_at(start)))
-}
-
-/// The health that is asked for.
-pub(super) fn health(query: &Query) -> Result<Option<Health>, Error> {
-    let parse = |value: &str| {
-        let known = [Health::Up, Health::Down, Health::Unknown];
-        let found = known.into_iter().find(|health| health.as_str() == value);
-        found.ok_or_else(|| Error::BadParameter {
-            name: "health",
-            value: value.to_owned(),
-            expected: "up, down or unknown",
-        })
-    };
-    query.get("health").map(parse).transpose()
 }
 
 /// What writes an answer in pieces, which may be empty.
@@ -145,7 +131,8 @@ struct Writer {
     outside: Outside,
     active: bool,
     dropped: bool,
-    health: Option<Health>,
+    /// How the targets are that are asked for.
+    wanted: Option<TargetState>,
     search: Search,
     scratch: Scratch,
     /// How many targets may still be written.
@@ -280,13 +267,13 @@ impl Writer {
     /// Looks for the next entry and writes it.
     fn entry(&mut self, kind: Kind, out: &mut Vec<u8>) {
         let mut status = None;
-        let (statuses, health, search, scratch) = (&self.statuses, self.health, &self.search, &mut self.scratch);
+        let (statuses, wanted, search, scratch) = (&self.statuses, self.wanted, &self.search, &mut self.scratch);
         let found = self.scan.step(kind, |job, labels| {
             if !search.finds(labels, scratch) {
                 return false;
             }
             status = statuses.get(&job.spec().name, labels);
-            health.is_none_or(|wanted| status.as_ref().map_or(Health::Unknown, |status| status.health) == wanted)
+            wanted.is_none_or(|wanted| wanted.is_of(job, labels, status.as_ref()))
         });
         let Some(place) = found else { return };
         if self.left == Some(0) {

@@ -105,6 +105,8 @@ fn a_removal_that_is_held_is_told_and_let_go_of() {
             (unknown.status(), json_of(unknown).await["code"].clone()),
             (StatusCode::NOT_FOUND, json!("roster_unknown_job"))
         );
+        let partly = asked("/api/v1/brake/release?job=one&job=onne").await.unwrap();
+        assert_eq!(partly.status(), StatusCode::NOT_FOUND, "nothing goes of the first, either");
         assert_eq!(asked("/api/v1/brake/release").await.unwrap().status(), StatusCode::BAD_REQUEST);
         let foreign = face.request("POST", "/api/v1/brake/release?job=one").header("sec-fetch-site", "cross-site");
         assert_eq!(foreign.send().await.unwrap().status(), StatusCode::FORBIDDEN);
@@ -116,7 +118,8 @@ fn a_removal_that_is_held_is_told_and_let_go_of() {
         );
         for released in [3, 0] {
             let answer = json_of(asked("/api/v1/brake/release?job=one").await.unwrap()).await;
-            assert_eq!(answer["data"], json!({"job": "one", "released": released}));
+            let of_job = json!({"job": "one", "released": released, "grace": null});
+            assert_eq!(answer["data"], json!({"job": "one", "released": released, "jobs": [of_job]}));
         }
         let events = &journal::told(&face, "/api/v1/journal?kind=brake&job=one", 2).await["events"];
         assert_eq!(
@@ -160,7 +163,7 @@ fn the_overview_has_a_button_that_lets_go_of_what_is_braked() {
         let page = face.get("/").await.text().await.unwrap();
         for text in [
             "<b>3 of 4 targets of “one” are braked: their sources say that they are gone.</b>",
-            "They go when you let them go.",
+            "Held until it is released.",
             "<form method=\"post\" action=\"/brake/release?job=one\">",
         ] {
             assert!(page.contains(text), "{text} is not in {page}");
@@ -195,7 +198,7 @@ fn what_ends_it_and_what_keeps_it_is_told_while_there_is_time() {
         assert_eq!((&told["confirm"], &told["expected"]), (&json!("reading"), &json!(rfc3339(next))));
         let page = face.get("/").await.text().await.unwrap();
         for text in [
-            "They go if the next reading, expected in 1m",
+            "Held until another reading confirms it, expected in 1m",
             "write <code>rosterd: {jobs: {one: {brake: {confirm: never}}}}</code> into the configuration",
             "<span class=\"badge warn\">braked</span>",
         ] {
@@ -271,6 +274,11 @@ fn targets_are_counted_and_not_the_entries_that_come_to_them() {
         assert_eq!(told().await, "braked=2, grace=1");
         let brakes = &face.json("/api/v1/brake").await["data"]["brakes"];
         assert_eq!((&brakes[0]["held"], &brakes[0]["targets"]), (&json!(2), &json!(4)));
+        let released = face.request("POST", "/api/v1/brake/release?job=one").send().await.unwrap();
+        let grace = json_of(released).await["data"]["jobs"][0]["grace"].clone();
+        assert_eq!(grace["targets"], 1, "those that were not braked");
+        assert_eq!(grace["end"], "rosterd: {jobs: {one: {target_removal_grace: 0s}}}");
+        assert!(grace["until"].as_str().unwrap().ends_with('Z'), "{grace}");
         face.stop().await;
     });
 }

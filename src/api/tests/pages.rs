@@ -568,6 +568,43 @@ fn the_journal_is_a_timeline_of_the_newest_first() {
     });
 }
 
+#[test]
+fn a_page_of_a_job_that_there_is_not_says_so_and_is_not_found() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.handle.set_jobs(vec![job("two", "static/1", "[]")], Duration::from_secs(300)).await;
+        let words = "role=\"alert\">there is no job &#34;tow&#34;; did you mean &#34;two&#34;?";
+        for path in [
+            "/targets?",
+            "/service-discovery?",
+            "/explain?q=a:1&",
+            "/explain?",
+            "/journal?",
+            "/journal?kind=added&",
+            "/relabel?",
+            "/relabel/metrics?exposition=a+1&",
+        ] {
+            let unknown = face.get(&format!("{path}job=tow")).await;
+            assert_eq!(unknown.status(), StatusCode::NOT_FOUND, "{path}");
+            let page = unknown
+                .text()
+                .await
+                .unwrap()
+                .replace("<ul class=\"wrong plainlist\" role=\"alert\"><li>", "role=\"alert\">");
+            assert!(page.contains(words) && page.contains("name=\"job\""), "{path}: {page}");
+            assert_eq!(face.get(&format!("{path}job=two")).await.status(), StatusCode::OK, "{path}");
+        }
+        for path in
+            ["/targets?search=%7Ba", "/service-discovery?job=two&search=%7Ba", "/journal?kind=gone", "/explain?q=%7Ba"]
+        {
+            let page = face.get(path).await;
+            assert_eq!(page.status(), StatusCode::BAD_REQUEST, "{path}");
+            assert!(page.text().await.unwrap().contains("role=\"alert\""), "{path}");
+        }
+        face.stop().await;
+    });
+}
+
 /// What many targets are called who tell nothing else.
 fn many(count: usize) -> Vec<rosterd_model::TargetGroup> {
     let name = |number: usize| format!("host-{number}.example.com:9100");

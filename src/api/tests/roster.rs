@@ -271,7 +271,7 @@ fn a_job_is_no_better_than_its_providers() {
         face.report("static/2", vec![group("s", &["a:1"])]).await;
         let page = face.get("/").await.text().await.unwrap();
         let stale =
-            "<span class=\"badge warn\">stale</span> static <span class=\"sub\">1 of 1 providers cannot be read</span>";
+            "<span class=\"badge warn\">stale</span> static <span class=\"sub\">1 of 1 provider cannot be read</span>";
         assert!(page.contains(stale), "{page}");
         assert!(page.contains("<span class=\"badge up\">synced</span> static</td>"), "the other one can: {page}");
         let told = "<b>static/1 of “two” cannot be read: its targets stay as they were.</b>";
@@ -509,6 +509,9 @@ fn held_targets_are_marked_wherever_targets_are_shown() {
         assert!(page.contains("<a href=\"/targets?job=two&#38;health=held\">2</a>"), "{page}");
         let page = face.get("/targets?health=held").await.text().await.unwrap();
         assert!(page.contains("2 targets on this page.") && !page.contains("instance=\"a:1"), "{page}");
+        let listed = face.json("/api/v1/targets?health=held").await;
+        assert_eq!(addresses(&listed, "activeTargets"), ["c:1", "c:2"]);
+        assert_eq!(listed["data"]["droppedTargets"], json!([]));
         face.report("dns/3", vec![group("s", &["c:1"])]).await;
         let answer = face.json("/api/v1/targets?scrapePool=two").await;
         assert_eq!(
@@ -544,7 +547,7 @@ fn what_was_known_before_a_reload_is_told_as_what_it_is() {
         assert_eq!(held, "replaced");
         let page = face.get("/").await.text().await.unwrap();
         assert!(
-            page.contains(">waiting</span> static <span class=\"sub\">waiting for 1 of 1 providers</span>"),
+            page.contains(">waiting</span> static <span class=\"sub\">waiting for 1 of 1 provider</span>"),
             "{page}"
         );
         let page = face.get("/service-discovery").await.text().await.unwrap();
@@ -555,7 +558,7 @@ fn what_was_known_before_a_reload_is_told_as_what_it_is() {
         let mut views = face.handle.watch();
         views.wait_for(|view| view.job("one").is_some_and(|job| job.servable().is_ok())).await.unwrap();
         let page = face.get("/").await.text().await.unwrap();
-        assert!(page.contains(">waiting for 1 of 1 providers; incomplete: static/2 has not reported"), "{page}");
+        assert!(page.contains(">waiting for 1 of 1 provider; incomplete: static/2 has not reported"), "{page}");
         face.stop().await;
     });
 }

@@ -345,7 +345,7 @@ fn endpoints_of_remote_write_are_told_and_shown() {
             ">rejecting</span>",
             ">behind</span>",
             ">sending</span>",
-            "<b>Remote write “b” does not work. 70 samples wait, 1.5 KiB of them on disk.</b>\n<div>cannot scrape ",
+            "<b>Remote write “b” does not work. 70 samples wait, 1.5 KiB of that on disk.</b>\n<div>cannot scrape ",
             "<b>Remote write “d” refuses what it is sent: 8\u{202f}002 samples are lost.</b>",
             "<b>Remote write “c” is behind by ",
             "<b>The queue of “c” cannot be kept on disk: it is in memory.</b>",

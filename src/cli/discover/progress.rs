@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
 use rosterd_discovery::{Presence, ProviderStatus, named_jobs};
+use rosterd_model::counted;
 use tokio::time::{Interval, interval};
 
 /// How often the line changes.
@@ -50,7 +51,8 @@ fn draw(text: &str) {
 fn line(providers: &[ProviderStatus]) -> String {
     let waiting: Vec<_> = providers.iter().filter(|it| it.status.presence != Presence::Synced).collect();
     let targets: usize = providers.iter().map(|it| it.status.targets).sum();
-    let mut line = format!("{} of {} providers, {targets} targets", providers.len() - waiting.len(), providers.len());
+    let (all, targets) = (counted(providers.len(), "provider"), counted(targets, "target"));
+    let mut line = format!("{} of {all}, {targets}", providers.len() - waiting.len());
     for (index, provider) in waiting.iter().take(NAMED).enumerate() {
         line += if index == 0 { ", waiting for " } else { ", " };
         line += &format!("{} ({})", provider.key.as_str(), named_jobs(provider.jobs.iter()));
@@ -83,6 +85,6 @@ mod tests {
             line(&providers),
             "1 of 5 providers, 7 targets, waiting for b (job-b), c (job-c), d (job-d) and others"
         );
-        assert_eq!(line(&providers[..1]), "1 of 1 providers, 7 targets");
+        assert_eq!(line(&providers[..1]), "1 of 1 provider, 7 targets");
     }
 }

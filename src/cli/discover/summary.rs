@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rosterd_discovery::{Presence, ProviderStatus};
+use rosterd_model::counted;
 
 use super::collect::Groups;
 use crate::roster::reasons::why_no_targets;
@@ -17,7 +18,7 @@ pub(super) fn targets(view: &RosterView) -> Vec<String> {
         let targets = view.jobs().map(|job| job.counts().targets).sum();
         let unknown = view.jobs().filter(|job| !job.missing().is_empty()).count();
         let beside = if unknown > 0 { format!(", of {unknown} not all is known") } else { String::new() };
-        lines.push(format!("{}: {}{beside}", count(view.jobs().len(), "job"), count(targets, "target")));
+        lines.push(format!("{}: {}{beside}", counted(view.jobs().len(), "job"), counted(targets, "target")));
     }
     lines
 }
@@ -30,16 +31,11 @@ pub(super) fn groups(groups: &Groups, providers: &[ProviderStatus]) -> Vec<Strin
         let targets = found.map_or(0, |groups| groups.values().map(|group| group.targets.len()).sum());
         let found = match provider.status.presence {
             Presence::Unsynced => NOT_KNOWN.to_owned(),
-            _ => format!("{} with {}", count(groups, "group"), count(targets, "target")),
+            _ => format!("{} with {}", counted(groups, "group"), counted(targets, "target")),
         };
         format!("{}: {found}", provider.jobs.join(", "))
     };
     providers.iter().map(line).collect()
-}
-
-/// One of these, or so many.
-fn count(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn of_job(job: &JobView) -> Vec<String> {
@@ -47,9 +43,13 @@ fn of_job(job: &JobView) -> Vec<String> {
     // Nothing is not the same as nothing that is known.
     let known = match (counts.targets, job.missing()) {
         (0, [_, ..]) => NOT_KNOWN.to_owned(),
-        (targets, []) => count(targets, "target"),
+        (targets, []) => counted(targets, "target"),
         (targets, [_, ..]) => {
-            format!("{} that {known} known", count(targets, "target"), known = if targets == 1 { "is" } else { "are" })
+            format!(
+                "{} that {known} known",
+                counted(targets, "target"),
+                known = if targets == 1 { "is" } else { "are" }
+            )
         }
     };
     let mut head = format!("{}: {known}", job.spec().name);

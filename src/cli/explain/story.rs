@@ -89,7 +89,7 @@ impl Story {
             self.says("limit", &limit);
         }
         if let Some(held) = &target.held {
-            let told = held.told(|time| self.ago(time));
+            let told = held.told(|time| self.ago(time), |time| self.due(time));
             self.says("held", &told);
             if held.confirm.is_some() {
                 self.says("", "rosterd brake list tells how to keep it, or let it go");
@@ -131,7 +131,7 @@ impl Story {
             self.says("", &format!("failed {}: {}", self.ago(last.at), coded(&last.report)));
         }
         if let Some(until) = scrape.snoozed_until.filter(|until| until.0 > self.now) {
-            self.says("", &format!("scraped again {}, as it asks for", self.ago(until)));
+            self.says("", &format!("scraped again {}, as it asks for", self.due(until)));
         }
     }
 
@@ -215,6 +215,10 @@ impl Story {
 
     fn failing(&self, Failing { since, report }: &Failing) -> String {
         self.colour.paint("31", &format!("fails since {}: {}", self.ago(*since), coded(report)))
+    }
+
+    fn due(&self, Time(time): Time) -> String {
+        Moment::due(time, self.now).words
     }
 
     fn ago(&self, Time(time): Time) -> String {
