@@ -1,6 +1,7 @@
 //! How much of what others chose stands on a page: labels may be of any length, pages are not. All of it is in the API. Pure.
 
-use super::super::words::counted;
+use rosterd_model::counted;
+
 use super::story::Changed;
 use crate::explain::Change;
 
