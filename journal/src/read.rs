@@ -52,6 +52,12 @@ impl Resume {
 }
 
 impl Reader {
+    /// The segments as they are now.
+    #[cfg(test)]
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.all()
+    }
+
     pub(crate) fn of(segments: Segments) -> Self {
         Self { segments, faults: Arc::default() }
     }
@@ -87,13 +93,24 @@ impl Reader {
 
     /// Executes a query. Damaged parts are passed over, and noted.
     pub fn query(&self, query: &Query) -> Result<Page, JournalError> {
-        if query.newest_first { self.backward(query) } else { self.follow(query, &mut Resume::default()) }
+        match query.newest_first {
+            true => self.backward(&self.segments.all(), query),
+            false => self.follow(query, &mut Resume::default()),
+        }
     }
 
     /// Executes a query of the oldest first for somebody who comes back for more with the cursor of the page: `resume` keeps
     /// the place.
     pub fn follow(&self, query: &Query, resume: &mut Resume) -> Result<Page, JournalError> {
-        let segments = self.segments.all();
+        self.follow_in(&self.segments.all(), query, resume)
+    }
+
+    pub(crate) fn follow_in(
+        &self,
+        segments: &[Arc<Segment>],
+        query: &Query,
+        resume: &mut Resume,
+    ) -> Result<Page, JournalError> {
         let Some(last) = segments.last() else {
             return Ok(Page { cursor: query.cursor.unwrap_or_default(), ..Page::default() });
         };
@@ -129,7 +146,10 @@ impl Reader {
     ) -> Result<bool, JournalError> {
         let extent = segment.extent();
         let Some(medium) = segment.opened()? else {
-            (found.page.gap, found.page.cursor) = (true, extent.last);
+            // Who begins with what there is misses nothing that went before it was read.
+            let begins = found.query.cursor.is_none() && found.page.events.is_empty();
+            found.page.gap |= !(begins && self.has_let_go(segment));
+            found.page.cursor = extent.last;
             return Ok(true);
         };
         let start = resume.within(segment);
@@ -168,16 +188,23 @@ impl Reader {
         }
     }
 
-    fn backward(&self, query: &Query) -> Result<Page, JournalError> {
-        let segments = self.segments.all();
+    /// Whether a segment has become too old, or too much, since somebody began to read.
+    fn has_let_go(&self, segment: &Arc<Segment>) -> bool {
+        !self.segments.all().iter().any(|known| Arc::ptr_eq(known, segment))
+    }
+
+    pub(crate) fn backward(&self, segments: &[Arc<Segment>], query: &Query) -> Result<Page, JournalError> {
         let before = query.cursor.unwrap_or(u64::MAX);
         let mut page = Page { cursor: before, ..Page::default() };
-        let (mut effort, mut tools, mut newer) = (Effort::of(query), Tools::default(), None);
+        // The page before this one told of nothing between its last event and what is before that.
+        let (mut effort, mut tools, mut newer) = (Effort::of(query), Tools::default(), query.cursor);
         for segment in segments.iter().rev().filter(|segment| segment.first < before) {
             let behind = newer.replace(segment.first);
             page.gap |= behind.is_some_and(|first| segment.extent().last.saturating_add(1) < first);
             let Some(medium) = segment.opened()? else {
-                (page.gap, page.cursor) = (true, segment.first);
+                // What became too old meanwhile is not asked for any more.
+                page.gap |= !self.has_let_go(segment);
+                page.cursor = segment.first;
                 continue;
             };
             for passed in self.records(segment, &medium, query, before)?.into_iter().rev() {

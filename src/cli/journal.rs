@@ -118,7 +118,7 @@ fn last(args: &Args) -> Result<(Vec<Event>, Option<u64>), Failure> {
         }
     }
     if gap {
-        tell("warning: a part of the journal is damaged, and there may have been other events");
+        tell("warning: a part of the journal is damaged or missing, and there may have been other events");
     }
     events.reverse();
     Ok((events, newest.max(known)))

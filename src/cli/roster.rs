@@ -87,7 +87,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     rows.iter().try_for_each(|row| print(&mut out, row, args.output)).map_err(Failure::of_output)?;
     out.flush().map_err(Failure::of_output)?;
     if !complete {
-        tell("warning: a part of the journal is damaged that tells of this time: there may have been others");
+        tell(
+            "warning: a part of the journal that tells of this time is damaged or missing: there may have been others",
+        );
     }
     Ok(())
 }

@@ -110,3 +110,61 @@ fn who_follows_over_restarts_hears_of_no_gap() {
         }
     }
 }
+
+#[test]
+fn a_hole_between_two_pages_of_the_newest_first_is_told_on_one_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, writer) = with_some_in_memory(folder.path(), true);
+    drop(writer);
+    let (writer, _) = Writer::open(folder.path(), FOREVER, Time(world.now)).unwrap();
+    for patience in [None, Some(Duration::ZERO)] {
+        for limit in [1, 1000] {
+            let mut query = Query { limit, newest_first: true, patience, ..Query::default() };
+            let (mut found, mut gap) = (Vec::new(), false);
+            loop {
+                let page = writer.reader().query(&query).unwrap();
+                gap |= page.gap;
+                found.extend(page.events);
+                if !page.more {
+                    break;
+                }
+                query.cursor = Some(page.cursor);
+            }
+            let there = [5, 1, 0].map(|index| world.events[index].clone());
+            assert_eq!((found.as_slice(), gap), (&there[..], true), "{patience:?} {limit}");
+        }
+    }
+}
+
+#[test]
+fn what_becomes_too_old_while_it_is_read_is_no_gap_but_for_whom_it_was_to_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, mut writer) = (World::default(), Writer::open(folder.path(), FOREVER, Time(0)).unwrap().0);
+    for target in [1, 3, 5] {
+        world.write(&mut writer, &[(0, target, true), (1, target, true)]);
+        assert!(writer.begin(Time(world.now), || world.targets()).is_none());
+    }
+    world.write(&mut writer, &[(0, 7, true)]);
+    let (reader, query) = (writer.reader(), Query { limit: 1000, ..Query::default() });
+    let segments = reader.segments();
+    assert_eq!(segments.len(), 4);
+    // All but the last go, as soon as somebody has begun to read.
+    writer.set(Settings { max_size: 1, ..FOREVER }, Time(world.now));
+    assert_eq!(reader.segments().len(), 1);
+    let last = &world.events[6..];
+    let forward = |cursor| {
+        let page = reader.follow_in(&segments, &Query { cursor, ..query.clone() }, &mut Resume::default()).unwrap();
+        (page.events, page.gap)
+    };
+    assert_eq!(forward(None), (last.to_vec(), false));
+    assert_eq!(forward(Some(world.events[0].number)), (last.to_vec(), true), "it had more to come");
+    assert_eq!(forward(Some(world.events[5].number)), (last.to_vec(), false));
+    let newest_first = Query { newest_first: true, ..query.clone() };
+    let page = reader.backward(&segments, &newest_first).unwrap();
+    assert_eq!((page.events.as_slice(), page.gap, page.more), (last, false, false));
+    // One that somebody took away is missed.
+    let segments = reader.segments();
+    std::fs::remove_file(segments[0].place.path()).unwrap();
+    assert!(reader.backward(&segments, &newest_first).unwrap().gap);
+    assert!(reader.query(&query).unwrap().gap);
+}

@@ -42,7 +42,7 @@ struct Page {
     to: String,
     wrong: Option<String>,
     events: Vec<Row>,
-    /// Whether events are damaged that might be among these.
+    /// Whether events are damaged or missing that might be among these.
     gap: bool,
     /// What was not looked at is older than this; and where more of it is looked at.
     reached: Option<String>,
