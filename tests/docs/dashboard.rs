@@ -73,14 +73,94 @@ fn is_name(character: char) -> bool {
     character.is_ascii_alphanumeric() || character == '_'
 }
 
-/// What is wrong with a question: metrics and labels that do not exist.
+/// The parts of an expression between these words, each with the word before it: those that stand by themselves, in no brackets and no
+/// quotes.
+fn parts<'a>(expression: &'a str, words: &[&'static str]) -> Vec<(&'static str, &'a str)> {
+    let (mut parts, mut depth, mut quoted, mut begin, mut word) = (Vec::new(), 0usize, false, 0, "");
+    for (at, character) in expression.char_indices() {
+        match character {
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '{' | '[' => depth += 1,
+            ')' | '}' | ']' => depth = depth.saturating_sub(1),
+            _ if depth == 0 && !expression[..at].chars().next_back().is_some_and(is_name) => {
+                let rest = &expression[at..];
+                let is_here = |word: &&&str| {
+                    rest.strip_prefix(**word).is_some_and(|rest| !rest.chars().next().is_some_and(is_name))
+                };
+                if let Some(next) = words.iter().find(is_here) {
+                    parts.push((word, &expression[begin..at]));
+                    (begin, word) = (at + next.len(), *next);
+                }
+            }
+            _ => {}
+        }
+    }
+    parts.push((word, &expression[begin..]));
+    parts
+}
+
+/// Labels in brackets behind a word that an expression begins with, and what is behind them.
+fn matching<'a>(expression: &'a str, word: &str) -> Option<(BTreeSet<String>, &'a str)> {
+    let rest = expression.trim_start().strip_prefix(word)?.trim_start().strip_prefix('(')?;
+    let (labels, rest) = rest.split_once(')')?;
+    Some((labels.split(',').map(|label| label.trim().to_owned()).collect(), rest))
+}
+
+/// What is wrong with a question: metrics and labels that do not exist, and what never has the same labels as what it is compared with.
 pub(crate) fn problems(
     known: &BTreeMap<String, (String, BTreeSet<String>)>,
     expression: &str,
     legend: &str,
 ) -> Vec<String> {
-    let (mut problems, mut everywhere) = (Vec::new(), None::<BTreeSet<String>>);
-    let mut rest = expression;
+    let mut problems = Vec::new();
+    // What has the labels of one part or another has those that all of them have.
+    let parts = parts(expression, &["or"]).into_iter().map(|(_, part)| left_by_sets(known, part, &mut problems));
+    let left = parts.reduce(|all, part| all.intersection(&part).cloned().collect()).unwrap_or_default();
+    let shown = legend.split("{{").skip(1).filter_map(|it| it.split("}}").next()).map(str::trim);
+    problems.extend(shown.filter(|label| !left.contains(*label)).map(|label| format!("the legend has no {label}")));
+    problems
+}
+
+/// The labels of what `and` and `unless` leave: those of what stands before them.
+fn left_by_sets(
+    known: &BTreeMap<String, (String, BTreeSet<String>)>,
+    expression: &str,
+    problems: &mut Vec<String>,
+) -> BTreeSet<String> {
+    let mut left = None::<BTreeSet<String>>;
+    for (word, part) in parts(expression, &["and", "unless"]) {
+        let (on, ignoring) = (matching(part, "on"), matching(part, "ignoring"));
+        let rest = on.as_ref().or(ignoring.as_ref()).map_or(part, |(_, rest)| *rest);
+        let labels = left_by_vector(known, rest, problems);
+        let Some(left) = &left else {
+            left = Some(labels);
+            continue;
+        };
+        match (on, ignoring) {
+            (Some((on, _)), _) => {
+                let nowhere = on.iter().filter(|label| !left.contains(*label) || !labels.contains(*label));
+                problems.extend(nowhere.map(|label| format!("{word} on {label}, which is not on both sides")));
+            }
+            (None, ignoring) => {
+                let ignored = ignoring.map(|(ignored, _)| ignored).unwrap_or_default();
+                let nowhere = ignored.iter().filter(|label| !left.contains(*label) && !labels.contains(*label));
+                problems.extend(nowhere.map(|label| format!("{word} ignoring {label}, which is nowhere")));
+                let other = left.symmetric_difference(&labels).filter(|label| !ignored.contains(*label));
+                problems.extend(other.map(|label| format!("{word}, but {label} is on one side alone")));
+            }
+        }
+    }
+    left.unwrap_or_default()
+}
+
+/// The labels of what is left of what an expression without `and`, `or` and `unless` asks for.
+fn left_by_vector(
+    known: &BTreeMap<String, (String, BTreeSet<String>)>,
+    expression: &str,
+    problems: &mut Vec<String>,
+) -> BTreeSet<String> {
+    let (mut everywhere, mut rest) = (None::<BTreeSet<String>>, expression);
     while let Some(at) = ["rosterd_", "process_"].iter().filter_map(|prefix| rest.find(prefix)).min() {
         let begins = rest[..at].chars().next_back().is_none_or(|before| !is_name(before));
         let end = rest[at..].find(|it| !is_name(it)).map_or(rest.len(), |length| at + length);
@@ -118,9 +198,7 @@ pub(crate) fn problems(
         problems.extend(by.difference(&left).map(|label| format!("by {label}, which is nowhere")));
         left.retain(|label| by.contains(label));
     }
-    let shown = legend.split("{{").skip(1).filter_map(|it| it.split("}}").next()).map(str::trim);
-    problems.extend(shown.filter(|label| !left.contains(*label)).map(|label| format!("the legend has no {label}")));
-    problems
+    left
 }
 
 #[test]
@@ -138,6 +216,26 @@ fn what_does_not_exist_is_found() {
     );
     assert_eq!(found("sum by (provider) (rosterd_roster_targets)", ""), ["by provider, which is nowhere"]);
     assert_eq!(found("sum by (instance) (rosterd_roster_targets)", "{{job}}"), ["the legend has no job"]);
+}
+
+#[test]
+fn what_never_meets_what_it_is_compared_with_is_found() {
+    let known = documented();
+    let found = |expression: &str, legend: &str| problems(&known, expression, legend);
+    let started = "time() - process_start_time_seconds < 900";
+    let begins = |by: &str| format!("rosterd_roster_targets > 0 and {by} {started}");
+    assert_eq!(found(&begins("on (instance)"), "{{exported_job}}"), [""; 0], "what is before it keeps its labels");
+    assert_eq!(found(&begins("ignoring (exported_job)"), "{{exported_job}}"), [""; 0]);
+    assert_eq!(found(&begins(""), ""), ["and, but exported_job is on one side alone"]);
+    assert_eq!(found(&begins("on (exported_job)"), ""), ["and on exported_job, which is not on both sides"]);
+    assert_eq!(found(&begins("ignoring (exported_job, reason)"), ""), ["and ignoring reason, which is nowhere"]);
+    assert_eq!(found("rosterd_roster_targets and on (instance) time() < 900", "").len(), 2, "nothing is behind it");
+    // A word within a name, a text or brackets is none of these.
+    let quiet = "rosterd_roster_held_targets{reason=\"this or that and so\"} > 0 unless ignoring (reason) (rosterd_roster_targets > 0)";
+    assert_eq!(found(quiet, "{{reason}} {{exported_job}}"), [""; 0]);
+    let either = format!("rosterd_roster_targets or {started}");
+    assert_eq!(found(&either, "{{instance}}"), [""; 0]);
+    assert_eq!(found(&either, "{{exported_job}}"), ["the legend has no exported_job"]);
 }
 
 #[test]
