@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use axum::extract::{Request, State as Extract};
 use axum::response::Response;
-use rosterd_discovery::{ProviderKey, ProviderStatus};
+use rosterd_discovery::ProviderKey;
 use rosterd_tasks::by_size;
 use serde::Serialize;
 
@@ -13,10 +13,11 @@ use super::envelope::success;
 use super::query::Query;
 use super::sd::unknown_job;
 use super::status::rfc3339;
-use super::{Error, State, held, origin};
+use super::{Error, State, origin};
 use crate::problem::Problem;
-use crate::roster::confirmation::{self, Confirmation};
-use crate::roster::hold::HoldReason;
+use crate::roster::confirmation::{self, Confirmation, Readings};
+use crate::roster::holding;
+use crate::roster::target::Entry;
 use crate::roster::view::JobView;
 
 #[derive(Serialize)]
@@ -83,9 +84,13 @@ struct Grace {
 /// All that is braked, by job.
 pub(super) async fn brakes(Extract(state): Extract<Arc<State>>) -> Response {
     let view = state.roster.view();
-    let weight = view.jobs().map(|job| held::weight(job)).sum();
+    // Of which provider each of them is has to be looked at.
+    let weight = view.jobs().map(|job| holding::braked(job)).sum::<usize>() * size_of::<Entry>();
     let (providers, now) = (state.providers.list(), SystemTime::now());
-    let list = move || view.jobs().filter_map(|job| JobBrake::of(job, &providers, now)).collect();
+    let list = move || {
+        let readings = Readings::of(&providers);
+        view.jobs().filter_map(|job| JobBrake::of(job, &readings, now)).collect()
+    };
     success(Brakes { brakes: by_size(weight, list).await })
 }
 
@@ -119,13 +124,13 @@ impl Grace {
 }
 
 impl JobBrake {
-    fn of(job: &JobView, known: &[ProviderStatus], now: SystemTime) -> Option<Self> {
+    fn of(job: &JobView, readings: &Readings<'_>, now: SystemTime) -> Option<Self> {
         let (since, counts, spec) = (job.braked()?, job.counts(), job.spec());
-        let Confirmation { confirm, expected } = Confirmation::of(job, known, now)?;
+        let Confirmation { confirm, expected } = Confirmation::of(job, readings, now)?;
         let providers = job.braked_of().into_iter().map(|(provider, held)| BrakedProvider { provider, held });
         Some(Self {
             job: Arc::clone(&spec.name),
-            held: held::by_reason(job).remove(&HoldReason::Braked).unwrap_or_default(),
+            held: holding::braked(job),
             targets: counts.targets,
             since: rfc3339(since),
             confirm,

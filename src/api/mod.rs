@@ -7,7 +7,6 @@ mod explain;
 mod external;
 mod failed;
 mod heavy;
-mod held;
 mod journal;
 mod lifecycle;
 mod metadata;

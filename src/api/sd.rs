@@ -23,13 +23,13 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::held;
 use super::missing::{self, Causes};
 use super::query::Query;
 use super::{Error, State};
 use crate::problem::Problem;
 use crate::publish::encode::{self, Encoding};
 use crate::roster::hold::HoldReason;
+use crate::roster::holding;
 use crate::roster::pages::Slot;
 use crate::roster::view::{self, JobView, NotServable, RosterView};
 
@@ -165,10 +165,10 @@ async fn without_held(jobs: Vec<Arc<JobView>>) -> Result<Vec<Arc<JobView>>, NotS
 
 /// Tells a consumer of a list how many of its targets are held, and why.
 async fn held_header(jobs: &[Arc<JobView>]) -> HeaderMap {
-    let (weight, jobs) = (jobs.iter().map(|job| held::weight(job)).sum(), jobs.to_vec());
+    let (weight, jobs) = (jobs.iter().map(|job| holding::weight(job)).sum(), jobs.to_vec());
     let count = move || {
         let mut counted = BTreeMap::<HoldReason, usize>::new();
-        for (reason, held) in jobs.iter().flat_map(|job| held::by_reason(job)) {
+        for (reason, held) in jobs.iter().flat_map(|job| holding::by_reason(job)) {
             *counted.entry(reason).or_default() += held;
         }
         counted

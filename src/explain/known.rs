@@ -17,7 +17,7 @@ use super::similar::Similar;
 use super::time::Time;
 use super::trace::Trace;
 use crate::publish::{Publication, ServedLists};
-use crate::roster::confirmation::Confirmation;
+use crate::roster::confirmation::{Confirmation, Readings};
 use crate::roster::hold::{Hold, HoldReason};
 use crate::roster::presence::Presence;
 use crate::roster::view::{JobView, RosterView};
@@ -110,7 +110,8 @@ impl Known {
     }
 
     fn held(&self, job: &JobView, Hold { reason, since, until }: Hold) -> Held {
-        let braked = (reason == HoldReason::Braked).then(|| Confirmation::of(job, &self.providers, self.now)).flatten();
+        let confirmation = || Confirmation::of(job, &Readings::of(&self.providers), self.now);
+        let braked = (reason == HoldReason::Braked).then(confirmation).flatten();
         Held {
             reason,
             since: Time(since),

@@ -1,8 +1,9 @@
 //! What ends the removal that is held of a job, when that may be, and how to be faster: for people. Pure.
 
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
-use rosterd_discovery::ProviderStatus;
+use rosterd_discovery::{ProviderKey, ProviderStatus};
 
 use super::brake::{APART, Confirm, STILL};
 use super::view::JobView;
@@ -17,22 +18,34 @@ pub struct Confirmation {
     pub expected: Option<SystemTime>,
 }
 
+/// When providers are read next: made once for whoever asks of many jobs.
+#[derive(Debug)]
+pub struct Readings<'a>(HashMap<&'a ProviderKey, Option<SystemTime>>);
+
+impl<'a> Readings<'a> {
+    /// Of these providers.
+    pub fn of(providers: impl IntoIterator<Item = &'a ProviderStatus>) -> Self {
+        Self(providers.into_iter().map(|provider| (&provider.key, provider.status.next_try)).collect())
+    }
+}
+
 impl Confirmation {
     /// Of a job of which targets are braked.
-    pub fn of(job: &JobView, providers: &[ProviderStatus], now: SystemTime) -> Option<Self> {
+    pub fn of(job: &JobView, readings: &Readings<'_>, now: SystemTime) -> Option<Self> {
         let (since, confirm) = (job.braked()?, job.spec().keeping.confirm().unwrap_or(Confirm::Reading));
-        let read = |provider: &ProviderStatus| {
-            let next = provider.status.next_try.map(|next| next.max(since + APART));
-            // Of one that watches it is enough that it does not take it back, and it may read all of it before.
-            let watches = job.providers().iter().any(|of| of.key == provider.key && !of.polls);
-            if watches { Some(next.map_or(since + STILL, |next| next.min(since + STILL))) } else { next }
-        };
         let expected = match confirm {
             Confirm::Never => None,
             Confirm::After(time) => Some(since + time),
             Confirm::Reading => {
-                let of = job.braked_by().filter_map(|key| providers.iter().find(|provider| provider.key == *key));
-                of.filter_map(read).min()
+                let watching = job.providers().iter().filter(|provider| !provider.polls);
+                let watching: HashSet<_> = watching.map(|provider| &provider.key).collect();
+                let read = |key: &ProviderKey| {
+                    let next = readings.0.get(key)?.map(|next| next.max(since + APART));
+                    // Of one that watches it is enough that it does not take it back, and it may read all of it before.
+                    let still = watching.contains(key).then_some(since + STILL);
+                    next.into_iter().chain(still).min()
+                };
+                job.braked_by().filter_map(read).min()
             }
         };
         Some(Self { confirm: confirm.to_string(), expected: expected.filter(|expected| *expected > now) })

@@ -42,9 +42,7 @@ impl HoldReason {
             Self::Grace => "grace",
         }
     }
-}
 
-impl HoldReason {
     /// What it means, of a target: `its source says that it is gone, ...`.
     pub fn told(self) -> &'static str {
         match self {
@@ -54,6 +52,50 @@ impl HoldReason {
             Self::Braked => "its source says that it is gone, with so many others that nobody has confirmed it yet",
             Self::Grace => "its source says that it is gone, it may come back within its time of grace",
         }
+    }
+}
+
+/// For which reasons a target is held: its entries may be for different ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HoldReasons(u8);
+
+impl HoldReasons {
+    /// Adds one.
+    pub fn insert(&mut self, reason: HoldReason) {
+        self.0 |= 1 << reason as u8;
+    }
+
+    /// Whether this is one of them.
+    pub fn contains(self, reason: HoldReason) -> bool {
+        self.0 & 1 << reason as u8 != 0
+    }
+
+    /// Whether it is braked, perhaps besides others.
+    pub fn is_braked(self) -> bool {
+        self.contains(HoldReason::Braked)
+    }
+
+    /// All of them.
+    pub fn iter(self) -> impl Iterator<Item = HoldReason> {
+        HoldReason::ALL.into_iter().filter(move |reason| self.contains(*reason))
+    }
+
+    /// Whether each of them is one of the others.
+    pub fn are_among(self, others: Self) -> bool {
+        self.0 & !others.0 == 0
+    }
+
+    /// The first of them, in the order of all reasons.
+    pub fn first(self) -> Option<HoldReason> {
+        self.iter().next()
+    }
+}
+
+impl From<HoldReason> for HoldReasons {
+    fn from(reason: HoldReason) -> Self {
+        let mut reasons = Self::default();
+        reasons.insert(reason);
+        reasons
     }
 }
 

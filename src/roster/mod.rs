@@ -13,6 +13,7 @@ mod entries;
 pub mod fuzzing;
 mod head;
 pub mod hold;
+pub mod holding;
 mod job;
 pub mod metrics;
 pub mod pages;

@@ -200,7 +200,7 @@ pub(super) struct Worked {
 
 impl Worked {
     /// Hands over the targets among its entries that are held by these, each with its group and why.
-    pub(super) fn each_held(&self, mut each: impl FnMut(usize, &Labels, HoldReason)) {
+    pub(super) fn each_held<'a>(&'a self, mut each: impl FnMut(usize, &'a Labels, HoldReason)) {
         for group in 0..self.block.groups().len() {
             let Some(hold) = self.held.of(group) else { continue };
             for entry in &self.entries[self.block.entries_of(group)] {
@@ -351,6 +351,12 @@ impl JobView {
     /// Whether nothing at all is known of it, and nothing is waited for any more.
     pub fn is_given_up(&self) -> bool {
         !self.known && self.missing.iter().all(|missing| missing.overdue)
+    }
+
+    /// Hands over the target of each entry that is held, and why that is. Others may say some of them.
+    pub(super) fn each_held<'a>(&'a self, mut each: impl FnMut(&'a Labels, HoldReason)) {
+        let worked = self.blocks.iter().flat_map(|(_, blocks)| blocks.iter().map(|(_, worked)| worked));
+        worked.for_each(|worked| worked.each_held(|_, labels, reason| each(labels, reason)));
     }
 
     /// Why the target of an entry is held, if it is: whether all its entries are, and why this one is.

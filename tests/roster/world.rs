@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use rosterd::journal::{Event, Kind};
 use rosterd::roster::hold::HoldReason;
+use rosterd::roster::holding;
 use rosterd::roster::metrics::Metrics;
 use rosterd::roster::step::Reason;
 use rosterd::roster::target::Entry;
@@ -642,12 +643,20 @@ impl World {
         }
         for reason in HoldReason::ALL {
             let (counted, found) = (view.counts().held.of(reason), counts.get(&reason).copied().unwrap_or_default());
-            // An entry counts, too, whose target another one says now.
+            // An entry counts, too, whose target another one says now: no kept one.
+            let is_kept = matches!(reason, HoldReason::Braked | HoldReason::Grace);
             assert!(
-                counted == found || (counted > found && view.counts().duplicates > 0),
+                counted == found || (counted > found && view.counts().duplicates > 0 && !is_kept),
                 "{reason:?} {counted} {found}"
             );
         }
+        let of = |reasons: &[HoldReason]| held.values().filter(|why| reasons.iter().any(|it| why.contains(it))).count();
+        let [braked, grace] = [HoldReason::Braked, HoldReason::Grace].map(|reason| of(&[reason]));
+        assert_eq!((holding::braked(view), holding::in_grace(view)), (braked, grace));
+        assert_eq!(holding::unsaid(view), of(&[HoldReason::Restored, HoldReason::Unread, HoldReason::Replaced]));
+        let mut firsts = BTreeMap::<_, usize>::new();
+        held.values().filter_map(BTreeSet::first).for_each(|reason| *firsts.entry(*reason).or_default() += 1);
+        assert_eq!(holding::by_reason(view), firsts);
         assert_eq!(view.targets().filter(|slot| slot.is_held()).count(), held.len());
         held
     }

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use rosterd_discovery::{ProviderKey, WatchState};
 
 use super::super::words::counted;
-use crate::roster::hold::{HoldReason, Missing};
+use crate::roster::hold::Missing;
+use crate::roster::holding;
 use crate::roster::presence::Presence;
 use crate::roster::view::{JobView, ProviderPresence};
 use crate::scrape::RemoteWriteState;
@@ -22,11 +23,7 @@ pub(super) struct Standing {
 impl Standing {
     /// Of a job, of whose providers some cannot read all of what they have read before.
     pub(super) fn of_job(job: &JobView, stale: &HashSet<&ProviderKey>) -> Self {
-        let (providers, counts) = (job.providers(), job.counts().held);
-        let held = |reasons: &[HoldReason]| {
-            job.pages().held() > 0 && reasons.iter().any(|reason| counts.of(*reason) > 0) //
-        };
-        let unsaid = held(&[HoldReason::Restored, HoldReason::Unread, HoldReason::Replaced]);
+        let (providers, unsaid) = (job.providers(), holding::unsaid(job) > 0);
         let stale = providers.iter().filter(|provider| stale.contains(&provider.key)).count();
         let unheard = providers.iter().filter(|it| it.presence != ProviderPresence::Synced).count();
         let restored = providers.iter().any(|it| it.presence != ProviderPresence::Synced && it.restored);
@@ -39,8 +36,8 @@ impl Standing {
             Ok(()) if unheard > 0 => ("warn", "waiting", Vec::new()),
             Ok(()) if !missing.is_empty() || unsaid || stale > 0 => ("warn", "stale", Vec::new()),
             // Everything could be read: what its sources say is gone is kept all the same.
-            Ok(()) if held(&[HoldReason::Braked]) => ("warn", "braked", Vec::new()),
-            Ok(()) if held(&[HoldReason::Grace]) => ("warn", "grace", Vec::new()),
+            Ok(()) if holding::braked(job) > 0 => ("warn", "braked", Vec::new()),
+            Ok(()) if holding::in_grace(job) > 0 => ("warn", "grace", Vec::new()),
             Ok(()) => ("up", "synced", Vec::new()),
         };
         if job.servable().is_ok() {

@@ -1,7 +1,7 @@
 //! `/targets`: the targets for people, by job, in pages. A page costs the search for its rows and nothing for the others
 //! before it but their count.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -30,7 +30,7 @@ use super::patience;
 use super::shell::{Shell, page, refusing};
 use crate::explain::{Scratch, Search, Words};
 use crate::problem::Problem;
-use crate::roster::confirmation::{Confirmation, until};
+use crate::roster::confirmation::{Confirmation, Readings, until};
 use crate::roster::hold::HoldReason;
 use crate::roster::reasons::why_no_targets;
 use crate::roster::view::{JobView, RosterView};
@@ -419,9 +419,13 @@ async fn find(state: &State, wanted: &[Arc<JobView>], start: Option<&Cursor>, as
         }
     }
     found.groups.iter_mut().for_each(Group::count_kinds);
+    let braked = wanted.iter().filter(|job| job.braked().is_some());
+    let braked: HashMap<_, _> = braked.map(|job| (&*job.spec().name, job)).collect();
+    let providers = if braked.is_empty() { Vec::new() } else { state.providers.list() };
+    let readings = Readings::of(&providers);
     for group in &mut found.groups {
-        let job = wanted.iter().find(|job| job.spec().name == group.job && job.braked().is_some());
-        group.tell_held(job.and_then(|job| Confirmation::of(job, &state.providers.list(), now)), now);
+        let job = braked.get(&*group.job);
+        group.tell_held(job.and_then(|job| Confirmation::of(job, &readings, now)), now);
     }
     found
 }

@@ -10,9 +10,9 @@ use super::super::words::{Moment, bytes, coarse, counted, grouped, quoted};
 use super::link::link;
 use super::situation::Situation;
 use crate::roster::brake::Confirm;
-use crate::roster::confirmation::{Confirmation, keeping, until};
+use crate::roster::confirmation::{Confirmation, Readings, keeping, until};
 use crate::roster::emptied::{ConfirmedBy, Emptied};
-use crate::roster::hold::HoldReason;
+use crate::roster::holding;
 use crate::roster::presence::Presence;
 use crate::roster::view::JobView;
 use crate::scrape::{RemoteWriteState, RemoteWriteStatus};
@@ -153,7 +153,7 @@ fn of_provider(provider: &ProviderStatus, situation: &Situation) -> Option<Troub
 /// What the providers that were told of do not explain.
 fn of_jobs(situation: &Situation, told: &HashSet<&ProviderKey>) -> Vec<Trouble> {
     let is_explained = |job: &JobView| job.providers().iter().any(|provider| told.contains(&provider.key));
-    let mut all = Vec::new();
+    let (mut all, readings) = (Vec::new(), Readings::of(&situation.providers));
     for (job, tally) in &situation.jobs {
         let name = quoted(&job.spec().name);
         let path = |health: &str| super::targets::path(&job.spec().name, health);
@@ -173,21 +173,20 @@ fn of_jobs(situation: &Situation, told: &HashSet<&ProviderKey>) -> Vec<Trouble> 
             all.push(of_emptied(&job.spec().name, emptied, situation));
         }
         if let Some(since) = job.braked() {
-            all.push(Trouble { path: path("held"), ..of_brake(job, since, situation) });
+            all.push(Trouble { path: path("held"), ..of_brake(job, since, &readings, situation) });
         }
-        let held = |reasons: &[HoldReason]| {
-            let held = held_for(job, reasons);
+        let held = |held: usize| {
             let what = format!("{} of {} of {name}", grouped(held as u64), counted(job.counts().targets, "target"));
             (held > 0).then(|| format!("{what} {} held", if held == 1 { "is" } else { "are" }))
         };
-        all.extend(held(&[HoldReason::Grace]).map(|held| {
-            let what = format!("{held}: {}.", gone(held_for(job, &[HoldReason::Grace])));
+        all.extend(held(holding::in_grace(job)).map(|held| {
+            let what = format!("{held}: {}.", gone(holding::in_grace(job)));
             let why = "What comes back within its time of grace stays, and the rest goes after it.".to_owned();
             Trouble { what, why, path: path("held"), ..Trouble::default() }
         }));
-        let unsaid = [HoldReason::Restored, HoldReason::Unread, HoldReason::Replaced];
-        all.extend(held(&unsaid).filter(|_| !is_explained(job)).map(|held| {
-            let why = match held_for(job, &unsaid) {
+        let unsaid = holding::unsaid(job);
+        all.extend(held(unsaid).filter(|_| !is_explained(job)).map(|held| {
+            let why = match unsaid {
                 1 => "Its sources do not say that it should be there, but nobody says that it is gone.",
                 _ => "Their sources do not say that they should be there, but nobody says that they are gone.",
             };
@@ -196,12 +195,6 @@ fn of_jobs(situation: &Situation, told: &HashSet<&ProviderKey>) -> Vec<Trouble> 
         }));
     }
     all
-}
-
-/// How many targets are held for one of these reasons: no more than are held, where entries are several for one target.
-fn held_for(job: &JobView, reasons: &[HoldReason]) -> usize {
-    let counts = job.counts().held;
-    reasons.iter().map(|reason| counts.of(*reason)).sum::<usize>().min(job.pages().held())
 }
 
 /// That nothing is left of a job since its brake let go.
@@ -232,11 +225,11 @@ fn gone(targets: usize) -> &'static str {
 }
 
 /// That targets of a job are braked.
-fn of_brake(job: &JobView, since: SystemTime, situation: &Situation) -> Trouble {
-    let (name, braked) = (&job.spec().name, held_for(job, &[HoldReason::Braked]));
+fn of_brake(job: &JobView, since: SystemTime, readings: &Readings<'_>, situation: &Situation) -> Trouble {
+    let (name, braked) = (&job.spec().name, holding::braked(job));
     let (held, targets) = (grouped(braked as u64), counted(job.counts().targets, "target"));
     let are = if braked == 1 { "is" } else { "are" };
-    let confirmation = Confirmation::of(job, &situation.providers, situation.now);
+    let confirmation = Confirmation::of(job, readings, situation.now);
     let is_kept = confirmation.as_ref().is_none_or(|it| it.confirm == Confirm::Never.to_string());
     let until = confirmation.map(|Confirmation { confirm, expected }| {
         let expected = expected.map(|time| Moment::due(time, situation.now).words);

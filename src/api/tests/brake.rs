@@ -1,6 +1,7 @@
 //! Removals that are held: what is told of them, who lets go of them, and lists without them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
@@ -28,15 +29,18 @@ async fn braked() -> Face {
 }
 
 /// A provider that is well and is read next at a time.
-async fn read_next(next: SystemTime) -> Face {
-    let provider = ProviderStatus {
+fn next(next: SystemTime) -> ProviderStatus {
+    ProviderStatus {
         key: ProviderKey::new("static/1"),
         jobs: vec!["one".into()],
         reads: Arc::default(),
         status: Status { presence: Presence::Synced, next_try: Some(next), ..Status::default() },
         watches: Vec::new(),
-    };
-    Face::start(|state| state.providers = Providers::new(move || vec![provider.clone()])).await
+    }
+}
+
+async fn read_next(time: SystemTime) -> Face {
+    Face::start(|state| state.providers = Providers::new(move || vec![next(time)])).await
 }
 
 impl Face {
@@ -279,6 +283,36 @@ fn targets_are_counted_and_not_the_entries_that_come_to_them() {
         assert_eq!(grace["targets"], 1, "those that were not braked");
         assert_eq!(grace["end"], "rosterd: {jobs: {one: {target_removal_grace: 0s}}}");
         assert!(grace["until"].as_str().unwrap().ends_with('Z'), "{grace}");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn of_many_braked_jobs_providers_are_looked_at_as_seldom_as_of_one() {
+    leak_checked_live(async || {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (counted, time) = (Arc::clone(&asked), SystemTime::now() + Duration::from_secs(3600));
+        let providers = Providers::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            vec![next(time)]
+        });
+        let face = Face::start(|state| state.providers = providers).await;
+        let (window, confirm) = (Duration::from_secs(600), Confirm::Reading);
+        let brake = Some(Brake { share: 0.5, min_targets: 4, window, confirm });
+        let keeping = Keeping { brake, grace: Duration::ZERO };
+        let jobs = (0..40).map(|number| JobSpec { keeping, ..job(&format!("job-{number:02}"), "static/1", "[]") });
+        face.handle.set_jobs(jobs.collect(), Duration::from_secs(300)).await;
+        face.reads(&["a:1", "b:1", "c:1", "d:1"]).await;
+        face.reads(&["a:1"]).await;
+        let brakes = face.json("/api/v1/brake").await["data"]["brakes"].clone();
+        let brakes = brakes.as_array().unwrap();
+        assert!(brakes.len() == 40 && brakes.iter().all(|brake| brake["held"] == 3 && brake["expected"].is_string()));
+        for path in ["/api/v1/brake", "/", "/targets"] {
+            asked.store(0, Ordering::Relaxed);
+            assert_eq!(face.get(path).await.status(), StatusCode::OK, "{path}");
+            let times = asked.load(Ordering::Relaxed);
+            assert!(times <= 3, "{path} asked {times} times");
+        }
         face.stop().await;
     });
 }
