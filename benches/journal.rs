@@ -88,7 +88,7 @@ fn main() {
 }
 
 fn of(roster: &[Labels]) -> impl Iterator<Item = Target<'_>> {
-    roster.iter().map(|labels| Target { job: "pods", labels, is_held: false })
+    roster.iter().map(|labels| Target { job: "pods", labels, held: None })
 }
 
 fn begin(writer: &mut Writer, now: Time, roster: &[Labels]) {

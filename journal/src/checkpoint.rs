@@ -6,7 +6,7 @@ use crate::batch::Symbols;
 use crate::body::Body;
 use crate::record::{Content, Header};
 use crate::writer::Target;
-use crate::{Time, varint};
+use crate::{Held, Time, varint};
 
 /// A piece is closed when it reaches this size: soon in tests, so that small rosters have several.
 const FULL: usize = if cfg!(test) { 1 << 8 } else { 1 << 20 };
@@ -40,7 +40,7 @@ pub(crate) fn pieces<'a>(
             && let Some(target) = targets.next()
         {
             symbols.refer(target.job, &mut rows);
-            rows.push(u8::from(target.is_held));
+            rows.push(target.held.map_or(0, Held::code));
             symbols.refer_labels(target.labels, &mut rows);
             count += 1;
         }
@@ -63,13 +63,13 @@ pub(crate) fn pieces<'a>(
     })
 }
 
-/// Reads a piece, and hands out its targets with their jobs and whether they are held. Returns which piece it is, unless it is
+/// Reads a piece, and hands out its targets with their jobs, and why they are held if they are. Returns which piece it is, unless it is
 /// damaged.
 pub(crate) fn read(
     header: &Header,
     raw: &[u8],
     names: &mut Names,
-    mut see: impl FnMut(&str, Labels, bool),
+    mut see: impl FnMut(&str, Labels, Option<Held>),
 ) -> Option<u64> {
     let body = Body::read(raw)?;
     let mut rest = body.rest();
@@ -78,7 +78,7 @@ pub(crate) fn read(
         let job = body.take_text(&mut rest)?;
         let (&held, behind) = rest.split_first()?;
         rest = behind;
-        see(job, body.take_labels(&mut rest)?.build(&mut labels, names), held != 0);
+        see(job, body.take_labels(&mut rest)?.build(&mut labels, names), Held::of_code(held));
     }
     Some(index)
 }
@@ -93,7 +93,9 @@ mod tests {
         [("__address__", format!("host-{number}.example:9100")), ("job", "node".to_owned())].into_iter().collect()
     }
 
-    fn read_all(pieces: &[(Header, Vec<u8>)]) -> (Vec<u64>, Vec<(String, Labels, bool)>) {
+    type Row = (String, Labels, Option<Held>);
+
+    fn read_all(pieces: &[(Header, Vec<u8>)]) -> (Vec<u64>, Vec<Row>) {
         let (mut names, mut found) = (Names::new(), Vec::new());
         let read = |(header, raw): &(Header, Vec<u8>)| {
             read(header, raw, &mut names, |job, labels, held| found.push((job.to_owned(), labels, held)))
@@ -106,7 +108,8 @@ mod tests {
     fn a_roster_comes_back_from_its_pieces() {
         let all: Vec<_> = (0..60_000).map(|number| (format!("job-{}", number % 3), labels(number))).collect();
         let targets = all.iter().enumerate();
-        let targets = targets.map(|(index, (job, labels))| Target { job, labels, is_held: index.is_multiple_of(5) });
+        let held = |index: usize| Held::KNOWN.get(index % 7).copied();
+        let targets = targets.map(|(index, (job, labels))| Target { job, labels, held: held(index) });
         let pieces: Vec<_> = pieces(BEGINNING, targets).collect();
         assert!(pieces.len() > 1);
         assert!(pieces.iter().rev().skip(1).all(|(header, _)| !header.is_last));
@@ -114,7 +117,7 @@ mod tests {
         let (indexes, found) = read_all(&pieces);
         assert!(indexes.into_iter().eq(0..pieces.len() as u64));
         let expected = all.into_iter().enumerate();
-        assert!(found.into_iter().eq(expected.map(|(index, (job, labels))| (job, labels, index.is_multiple_of(5)))));
+        assert!(found.into_iter().eq(expected.map(|(index, (job, labels))| (job, labels, held(index)))));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod checkpoint; // a whole roster to bodies of records, and back
 mod counts; // of targets, over time
 mod error;
 mod event;
+mod held; // why a target is
 mod medium; // files, or memory
 mod moment; // which event is the last one of a time
 mod pace; // how far a clock is believed
@@ -27,6 +28,7 @@ pub use batch::Batch;
 pub use counts::Counts;
 pub use error::{Fault, JournalError};
 pub use event::{Event, Kind, Note};
+pub use held::Held;
 pub use past::{Past, PastDifference};
 pub use query::{Page, Query, meaning};
 pub use read::{Reader, Resume};

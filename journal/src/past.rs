@@ -7,7 +7,6 @@ use std::sync::Arc;
 use rosterd_model::{Builder, Labels, Names};
 use serde::Serialize;
 
-use crate::Kind;
 use crate::body::RawEvent;
 use crate::checkpoint;
 use crate::medium::Medium;
@@ -15,15 +14,16 @@ use crate::read::Reader;
 use crate::record::{Content, Stored};
 use crate::segment::{START, Segment};
 use crate::walk::{Bodies, Step, Walk};
+use crate::{Held, Kind};
 
-/// The targets of a time, by job; those that are held are marked.
+/// The targets of a time, by job, and why those are held that are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Past {
     /// The number of the last event until then: where whoever follows goes on.
     pub cursor: u64,
-    /// Whether all of it is known: no part of the journal that tells of it is damaged.
+    /// Whether all of it is known: no part of the journal that tells of it is damaged or missing.
     pub is_whole: bool,
-    jobs: BTreeMap<Arc<str>, HashMap<Labels, bool>>,
+    jobs: BTreeMap<Arc<str>, HashMap<Labels, Option<Held>>>,
 }
 
 /// What changed from one roster to another.
@@ -50,14 +50,14 @@ impl Past {
         self.jobs.is_empty()
     }
 
-    /// Its targets by job and labels, and whether each is held.
-    pub fn sorted(&self) -> Vec<(&Arc<str>, &Labels, bool)> {
+    /// Its targets by job and labels, and why each is held, if it is.
+    pub fn sorted(&self) -> Vec<(&Arc<str>, &Labels, Option<Held>)> {
         self.first(usize::MAX)
     }
 
     /// The first of these, so many. The others are not sorted for that.
-    pub fn first(&self, most: usize) -> Vec<(&Arc<str>, &Labels, bool)> {
-        type Row<'a> = (&'a Arc<str>, &'a Labels, bool);
+    pub fn first(&self, most: usize) -> Vec<(&Arc<str>, &Labels, Option<Held>)> {
+        type Row<'a> = (&'a Arc<str>, &'a Labels, Option<Held>);
         let compare = |one: &Row<'_>, other: &Row<'_>| (one.0, one.1).cmp(&(other.0, other.1));
         let mut all: Vec<_> = self.iter().collect();
         if most < all.len() {
@@ -68,13 +68,13 @@ impl Past {
         all
     }
 
-    /// Its targets, and whether each is held. The order of those of a job tells nothing.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Labels, bool)> {
+    /// Its targets, and why each is held, if it is. The order of those of a job tells nothing.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Labels, Option<Held>)> {
         self.jobs.iter().flat_map(|(job, targets)| targets.iter().map(move |(labels, held)| (job, labels, *held)))
     }
 
-    /// Whether a target is held, if it is there.
-    pub fn get(&self, job: &str, labels: &Labels) -> Option<bool> {
+    /// Why a target is held, if it is; `None` if it is not there.
+    pub fn get(&self, job: &str, labels: &Labels) -> Option<Option<Held>> {
         self.jobs.get(job)?.get(labels).copied()
     }
 
@@ -82,7 +82,8 @@ impl Past {
     pub fn difference(&self, later: &Self) -> PastDifference {
         let mut difference = PastDifference::default();
         for (job, labels, held) in later.sorted() {
-            let list = match (self.get(job, labels), held) {
+            let is_held = |held: Option<Held>| held.is_some();
+            let list = match (self.get(job, labels).map(is_held), is_held(held)) {
                 (None, _) => &mut difference.added,
                 (Some(false), true) => &mut difference.held,
                 (Some(true), false) => &mut difference.released,
@@ -95,10 +96,10 @@ impl Past {
         difference
     }
 
-    fn set(&mut self, job: &str, labels: Labels, is_held: bool) {
+    fn set(&mut self, job: &str, labels: Labels, held: Option<Held>) {
         match self.jobs.get_mut(job) {
-            Some(targets) => drop(targets.insert(labels, is_held)),
-            None => drop(self.jobs.insert(job.into(), HashMap::from([(labels, is_held)]))),
+            Some(targets) => _ = targets.insert(labels, held),
+            None => drop(self.jobs.insert(job.into(), HashMap::from([(labels, held)]))),
         }
     }
 
@@ -210,9 +211,9 @@ impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
     fn piece(&mut self, medium: &Medium, stored: &Stored, offset: u64, expected: u64) -> io::Result<bool> {
         let Some(raw) = self.bodies.raw_at(medium, stored, offset)? else { return Ok(false) };
         let (past, wanted) = (&mut self.past, self.wanted);
-        let index = checkpoint::read(&stored.header, &raw, &mut self.names, |job, labels, is_held| {
+        let index = checkpoint::read(&stored.header, &raw, &mut self.names, |job, labels, held| {
             if wanted(job, &labels) {
-                past.set(job, labels, is_held);
+                past.set(job, labels, held);
             }
         });
         if index == Some(expected) {
@@ -226,21 +227,21 @@ impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
         self.past.cursor = event.number;
         let Some((job, raw)) = event.job.zip(event.labels) else { return };
         let mut labels = raw.build(&mut self.labels, &mut self.names);
-        let is_held = match event.kind {
-            Kind::Added | Kind::Released => false,
-            Kind::Held => true,
+        let held = match event.kind {
+            Kind::Added | Kind::Released => None,
+            Kind::Held => Some(Held::of_reason(event.reason)),
             Kind::Removed => return self.past.remove(job, &labels),
             Kind::Changed => {
                 if let Some(from) = event.from {
                     let from = from.build(&mut self.labels, &mut self.names);
                     self.past.remove(job, &from);
                 }
-                false
+                None
             }
             _ => return,
         };
         if (self.wanted)(job, &labels) {
-            self.past.set(job, std::mem::take(&mut labels), is_held);
+            self.past.set(job, std::mem::take(&mut labels), held);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::read::Reader;
 use crate::record;
 use crate::segment::{Extent, NUMBERS, Opened, Segment, Segments, Summary};
 use crate::walk::is_begun_at;
-use crate::{Batch, Fault, JournalError, Time};
+use crate::{Batch, Fault, Held, JournalError, Time};
 
 /// How much there is of a journal in memory, at most: a segment more than that, and its checkpoint.
 const IN_MEMORY: u64 = 16 << 20;
@@ -44,8 +44,8 @@ pub struct Target<'a> {
     pub job: &'a str,
     /// Its final labels.
     pub labels: &'a Labels,
-    /// Whether it is held.
-    pub is_held: bool,
+    /// Why it is held, if it is.
+    pub held: Option<Held>,
 }
 
 /// What a folder held.

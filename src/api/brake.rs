@@ -108,7 +108,8 @@ pub(super) async fn release(Extract(state): Extract<Arc<State>>, request: Reques
         // An agent that stops decides nothing any more.
         let released = state.lifecycle.stopping.run_until_cancelled(state.roster.release(Some(Arc::clone(&job)))).await;
         let released = released.ok_or(Error::Stopping)?.remove(&job).unwrap_or_default();
-        let grace = by_size(held::weight(&view), move || Grace::of(&view)).await;
+        let weight = holding::in_grace(&view) * size_of::<Entry>();
+        let grace = by_size(weight, move || Grace::of(&view)).await;
         jobs.push(JobReleased { job, released, grace });
     }
     let (job, released) = (Arc::clone(&jobs[0].job), jobs.iter().map(|job| job.released).sum());
@@ -117,7 +118,7 @@ pub(super) async fn release(Extract(state): Extract<Arc<State>>, request: Reques
 
 impl Grace {
     fn of(job: &JobView) -> Option<Self> {
-        let targets = held::by_reason(job).remove(&HoldReason::Grace)?;
+        let targets = Some(holding::in_grace(job)).filter(|targets| *targets > 0)?;
         let end = confirmation::ending_grace(&job.spec().name);
         Some(Self { targets, until: job.grace_until().map(rfc3339), end })
     }

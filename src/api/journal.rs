@@ -25,7 +25,7 @@ use super::query::Query;
 use super::sd::unknown_job;
 use super::{Error, State};
 use crate::explain::within_bounds;
-use crate::journal::{self, Following, JournalError, Kind, Page, Past, PastDifference, Time, meaning};
+use crate::journal::{self, Following, Held, JournalError, Kind, Page, Past, PastDifference, Time, meaning};
 use crate::problem::Problem;
 
 /// How many events or targets an answer has unless the request says otherwise.
@@ -146,7 +146,7 @@ struct Row {
 struct RosterOf {
     /// Where whoever follows goes on.
     cursor: u64,
-    /// Whether no part of the journal that tells of it is damaged.
+    /// Whether no part of the journal that tells of it is damaged or missing.
     complete: bool,
     targets: Vec<Row>,
     target_count: usize,
@@ -214,8 +214,11 @@ async fn in_pieces(answer: Response) -> Response {
 
 fn shown(past: &Past, limit: usize) -> RosterOf {
     let rows = past.first(limit).into_iter();
-    let row =
-        |(job, labels, held): (&Arc<str>, &Labels, bool)| Row { job: Arc::clone(job), labels: labels.clone(), held };
+    let row = |(job, labels, held): (&Arc<str>, &Labels, Option<Held>)| Row {
+        job: Arc::clone(job),
+        labels: labels.clone(),
+        held: held.is_some(),
+    };
     RosterOf {
         cursor: past.cursor,
         complete: past.is_whole,
@@ -229,7 +232,7 @@ fn changes(before: &Past, after: &Past, limit: usize) -> Changes {
     let counts = Counts { added: added.len(), removed: removed.len(), held: held.len(), released: released.len() };
     let rows = |list: Vec<(Arc<str>, Labels)>, of: &Past| -> Vec<Row> {
         let row = |(job, labels): (Arc<str>, Labels)| {
-            let held = of.get(&job, &labels).unwrap_or(false);
+            let held = of.get(&job, &labels).flatten().is_some();
             Row { job, labels, held }
         };
         list.into_iter().take(limit).map(row).collect()

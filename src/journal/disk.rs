@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rosterd_journal::{Batch, JournalError, Kind, Note, Past, Target, Time, Writer};
+use rosterd_journal::{Batch, Held, JournalError, Kind, Note, Past, Target, Time, Writer};
 use rosterd_model::counted;
 
 use super::metrics::Metrics;
 use super::names::Names;
+use super::whys::Whys;
+use super::words::found;
 use crate::roster::hold::HoldReason;
-use crate::roster::step::{BrakeStep, Difference, JobStep, LimitStep, Reason, SourceStep, Step};
+use crate::roster::holding::Holding;
+use crate::roster::step::{BrakeStep, Difference, JobStep, LetGo, LimitStep, Reason, SourceStep, Stay, Step};
 use crate::roster::view::JobView;
 
 /// The clock is set back by less than this in the course of things.
@@ -40,8 +43,24 @@ pub(super) fn now() -> Time {
 /// What a checkpoint has of a roster.
 pub(super) fn targets(roster: &Roster) -> impl Iterator<Item = Target<'_>> {
     roster.iter().flat_map(|(job, view)| {
-        view.targets().map(move |slot| Target { job, labels: &slot.labels, is_held: slot.is_held() })
+        let holding = Holding::of(view);
+        view.targets().map(move |slot| Target {
+            job,
+            labels: &slot.labels,
+            held: holding.why(slot).first().map(known_as),
+        })
     })
+}
+
+/// What the journal calls it.
+fn known_as(reason: HoldReason) -> Held {
+    match reason {
+        HoldReason::Restored => Held::Restored,
+        HoldReason::Unread => Held::Unread,
+        HoldReason::Replaced => Held::Replaced,
+        HoldReason::Braked => Held::Braked,
+        HoldReason::Grace => Held::Grace,
+    }
 }
 
 impl Disk {
@@ -148,9 +167,11 @@ impl Disk {
         let (time, none) = (now(), crate::roster::pages::Pages::default());
         let names = before.keys().chain(roster.keys().filter(|name| !before.contains_key(*name)));
         for job in names {
-            let pages =
-                |roster: &Roster| roster.get(job).map(|view| view.pages().clone()).unwrap_or_else(|| none.clone());
-            let difference = pages(roster).since(&pages(before));
+            let [pages_before, pages] =
+                [before, roster].map(|it| it.get(job).map_or_else(|| none.clone(), |view| view.pages().clone()));
+            let [was, is] = [before, roster].map(|roster| Whys::of(roster.get(job)));
+            let difference = pages.since(&pages_before);
+            let mut ended = difference.removed.iter().filter(|labels| was.of_target(labels).is_braked()).count();
             for (kind, list) in [
                 (Kind::Added, difference.added),
                 (Kind::Removed, difference.removed),
@@ -158,47 +179,80 @@ impl Disk {
                 (Kind::Released, difference.released),
             ] {
                 for labels in list {
-                    self.push_found(time, (kind, job, labels), reason, roster);
+                    let why = is.of_target(&labels).first().filter(|_| kind == Kind::Held);
+                    self.push_found(time, (kind, job, labels), why, reason, roster);
                 }
             }
+            for (labels, was, is) in was.otherwise(&is) {
+                ended += usize::from(was.is_braked() && !is.is_braked());
+                self.push_found(time, (Kind::Held, job, labels.clone()), is.first(), reason, roster);
+            }
+            self.push_ended(time, job, ended, reason);
         }
     }
 
     /// Adds the differences between what the journal knew and the roster, which blocks.
     pub(super) fn catch_up_from(&mut self, past: &Past, roster: &Roster, reason: &str) {
-        let time = now();
+        let (time, mut ended) = (now(), BTreeMap::<&Arc<str>, usize>::new());
         for (job, view) in roster {
+            let holding = Holding::of(view);
             for slot in view.targets() {
-                let before = past.get(job, &slot.labels);
+                let (before, is) = (past.get(job, &slot.labels), holding.why(slot));
                 if before.is_none() {
-                    self.push_found(time, (Kind::Added, job, slot.labels.clone()), reason, roster);
+                    self.push_found(time, (Kind::Added, job, slot.labels.clone()), None, reason, roster);
                 }
-                let turned = match (before.unwrap_or(false), slot.is_held()) {
-                    (false, true) => Kind::Held,
-                    (true, false) => Kind::Released,
-                    _ => continue,
+                let was = before.flatten();
+                if was == Some(Held::Braked) && !is.is_braked() && slot.is_held() {
+                    *ended.entry(job).or_default() += 1;
+                }
+                let turned = match (was, is.first()) {
+                    (None, None) => continue,
+                    (Some(_), None) => Kind::Released,
+                    // It may be held for others besides.
+                    (Some(was), Some(_)) if is.iter().any(|reason| known_as(reason) == was) => continue,
+                    (_, Some(_)) => Kind::Held,
                 };
-                self.push_found(time, (turned, job, slot.labels.clone()), reason, roster);
+                self.push_found(time, (turned, job, slot.labels.clone()), is.first(), reason, roster);
             }
         }
-        for (job, labels, _) in past.iter() {
+        for (job, labels, held) in past.iter() {
             if roster.get(job).is_none_or(|view| view.slot(labels).is_none()) {
-                self.push_found(time, (Kind::Removed, job, labels.clone()), reason, roster);
+                if held == Some(Held::Braked) {
+                    *ended.entry(job).or_default() += 1;
+                }
+                self.push_found(time, (Kind::Removed, job, labels.clone()), None, reason, roster);
             }
         }
+        ended.into_iter().for_each(|(job, ended)| self.push_ended(time, job, ended, reason));
     }
 
+    /// Adds that a target was found otherwise than the journal knew it; of one that is held, why it is.
     fn push_found(
         &mut self,
         time: Time,
         (kind, job, labels): (Kind, &Arc<str>, rosterd_model::Labels),
+        held: Option<HoldReason>,
         reason: &str,
         roster: &Roster,
     ) {
-        let (job, reason) = (Some(Arc::clone(job)), Some(reason.into()));
-        self.push(time, &Note { job, reason, labels: Some(labels), ..Note::of(kind) });
+        let held = held.map(HoldReason::as_str);
+        // Why it is held is more than how it was found.
+        let detail = held.and(found(reason)).map(Into::into);
+        let (job, reason) = (Some(Arc::clone(job)), Some(held.unwrap_or(reason).into()));
+        self.push(time, &Note { job, reason, detail, labels: Some(labels), ..Note::of(kind) });
         if self.is_full() {
             self.flush(roster);
+        }
+    }
+
+    /// Adds that so many targets of a job were found not to be braked any more: nothing else tells what became of that.
+    fn push_ended(&mut self, time: Time, job: &Arc<str>, targets: usize, reason: &str) {
+        if targets > 0 {
+            let found = found(reason).unwrap_or(reason);
+            let were = if targets == 1 { "was" } else { "were" };
+            let detail = Some(format!("{} {were} braked, and not any more: {found}", many(targets)).into());
+            let (job, reason) = (Some(Arc::clone(job)), Some(reason.into()));
+            self.push(time, &Note { job, reason, detail, ..Note::of(Kind::Brake) });
         }
     }
 }
@@ -219,29 +273,53 @@ fn reason(job: &JobStep, reason: Reason) -> &'static str {
         (Reason::Source, _) => "source",
         (Reason::Rules, _) => "rules",
         (Reason::Reload, _) => "reload",
-        (Reason::Over, Some(BrakeStep::Confirmed { .. })) => "confirmed",
+        (Reason::Over, Some(BrakeStep::Confirmed(_))) => "confirmed",
         (Reason::Over, Some(BrakeStep::Released { .. })) => "released",
-        (Reason::Over, Some(_)) => "over",
-        // Nothing let go of it: another one came for it.
-        (Reason::Over, None) => "replaced",
+        (Reason::Over, _) => "over",
+        (Reason::Replaced, _) => "replaced",
     }
 }
 
+fn many(targets: usize) -> String {
+    counted(targets, "target")
+}
+
 fn of_brake(job: &JobStep, brake: &BrakeStep) -> Note {
-    let many = |targets: usize| counted(targets, "target");
+    let staying = |Stay { targets, until }: Stay, of: usize| {
+        let who = match (targets, of) {
+            (1, 1) => "it stays".to_owned(),
+            (1, _) => "1 of them stays".to_owned(),
+            (all, of) if all == of => "they stay".to_owned(),
+            (some, _) => format!("{some} of them stay"),
+        };
+        format!("; {who} until {} at most, for target_removal_grace", Time::from(until))
+    };
+    let stay = |ended: &LetGo| ended.stay.map(|stay| staying(stay, ended.targets)).unwrap_or_default();
     let (reason, provider, detail) = match brake {
         BrakeStep::Braked { provider, targets, of } => {
             let are = if *targets == 1 { "is" } else { "are" };
             let detail = format!("{targets} of {} {are} gone at once, and held", many(*of));
             ("braked", Some(provider.as_str().into()), detail)
         }
-        BrakeStep::Confirmed { targets } => {
-            ("confirmed", None, format!("another reading has confirmed the end of {}", many(*targets)))
+        BrakeStep::Confirmed(ended) => {
+            let detail = format!("another reading has confirmed the end of {}{}", many(ended.targets), stay(ended));
+            ("confirmed", None, detail)
         }
-        BrakeStep::Over { reason: HoldReason::Grace, targets } => {
-            ("grace", None, format!("the time of grace of {} is over", many(*targets)))
+        BrakeStep::Over { reason: HoldReason::Grace, ended } => {
+            ("grace", None, format!("the time of grace of {} is over", many(ended.targets)))
         }
-        BrakeStep::Over { targets, .. } => ("over", None, format!("the time to hold {} is over", many(*targets))),
+        BrakeStep::Over { ended, .. } => {
+            ("over", None, format!("the time to hold {} is over{}", many(ended.targets), stay(ended)))
+        }
+        BrakeStep::Configured { reason: HoldReason::Grace, ended } => {
+            let detail =
+                format!("{} had a time of grace that the configuration does not give any more", many(ended.targets));
+            ("configuration", None, detail)
+        }
+        BrakeStep::Configured { ended, .. } => {
+            let detail = format!("the configuration does not hold {} any more{}", many(ended.targets), stay(ended));
+            ("configuration", None, detail)
+        }
         BrakeStep::Released { targets } => ("released", None, format!("somebody let go of {}", many(*targets))),
         BrakeStep::Returned => ("returned", None, "all that was held has come back, or was replaced".to_owned()),
     };

@@ -289,7 +289,7 @@ impl Keeper {
             let past = past.unwrap_or_default();
             if disk.writer.is_due(now()) {
                 let known = || past.iter();
-                disk.begin(|| known().map(|(job, labels, is_held)| rosterd_journal::Target { job, labels, is_held }));
+                disk.begin(|| known().map(|(job, labels, held)| rosterd_journal::Target { job, labels, held }));
             }
             notes.iter().for_each(|(time, note)| disk.push(*time, note));
             disk.catch_up_from(&past, &roster, reason);

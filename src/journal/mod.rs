@@ -10,11 +10,12 @@ mod names; // of sources
 mod providers; // what changed of them; pure
 #[cfg(test)]
 mod tests;
+mod whys; // why the targets of a job are held; pure
 mod words; // why things happened; pure
 
 pub use follow::{Journal, ListProviders};
 pub use handle::{Failing, Following, JournalHandle, Rebuild, TAKEN};
 pub use rosterd_journal::{
-    Counts, Event, JournalError, Kind, Note, Page, Past, PastDifference, Query, Settings, Time, meaning,
+    Counts, Event, Held, JournalError, Kind, Note, Page, Past, PastDifference, Query, Settings, Time, meaning,
 };
 pub use words::why;

@@ -19,11 +19,18 @@ pub fn why(note: &Note) -> Option<&'static str> {
         "released" => "somebody let go of it",
         "over" => "the time for which it was held is over",
         "replaced" => "another one with its URL came in its place",
-        "start" | "restart" => "found so when rosterd started",
-        "caught_up" => "found so when the journal went on",
-        _ => return None,
+        _ => found(reason)?,
     };
     is_of_targets.then_some(words)
+}
+
+/// How the journal came to know it, where it did not hear it when it happened.
+pub(super) fn found(reason: &str) -> Option<&'static str> {
+    match reason {
+        "start" | "restart" => Some("found so when rosterd started"),
+        "caught_up" => Some("found so when the journal went on"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

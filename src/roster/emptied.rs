@@ -47,11 +47,11 @@ impl Follower {
     /// An event left the roster like this. What somebody let go of is known to who did that, and not followed.
     pub(super) fn follow(&mut self, effect: &Effect, view: &RosterView, now: SystemTime) {
         for name in effect.jobs.keys() {
-            let reading = effect.brakes.confirmed.get(name).map(|targets| (*targets, ConfirmedBy::Reading));
+            let reading = effect.brakes.confirmed.get(name).map(|ended| (ended, ConfirmedBy::Reading));
             let time = effect.brakes.over.get(name).and_then(|over| over.get(&HoldReason::Braked));
-            for (targets, by) in reading.into_iter().chain(time.map(|targets| (*targets, ConfirmedBy::Time))) {
+            for (ended, by) in reading.into_iter().chain(time.map(|ended| (ended, ConfirmedBy::Time))) {
                 let before = self.confirmed.get(name).map_or(0, |(targets, _)| *targets);
-                self.confirmed.insert(Arc::clone(name), (before + targets, by));
+                self.confirmed.insert(Arc::clone(name), (before + ended.targets, by));
             }
             self.look(name, view.job(name).map(|job| &**job), now);
         }
@@ -168,5 +168,40 @@ mod tests {
         assert_eq!(emptied(Duration::from_secs(60), back), [None, since(170), None], "its time of grace comes first");
         let gone = |state: &mut State, now| state.set_jobs(Wanted::default(), now);
         assert_eq!(emptied(Duration::ZERO, gone), [since(120), since(120), None]);
+    }
+
+    #[test]
+    fn a_job_is_empty_of_what_was_braked_when_the_last_of_that_and_of_others_had_its_time() {
+        let start = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+        let at = |seconds| {
+            let time = Duration::from_secs(seconds);
+            Now { instant: start.instant + time, wall: start.wall + time }
+        };
+        let (mut state, mut follower) = (State::default(), Follower::default());
+        let mut see = |state: &State, effect: &Effect, seconds| {
+            let view = state.view();
+            follower.follow(effect, &view, at(seconds).wall);
+            let held = view.job("a").map_or(0, |job| job.pages().held());
+            (held, follower.empty().get("a").copied())
+        };
+        let effect = state.set_jobs(wanted(Duration::from_secs(60)), start);
+        see(&state, &effect, 0);
+        let five = [&ALL[..], &["h:5"]].concat();
+        for (seconds, targets, held) in [(0, &five[..], 0), (100, &ALL[..], 1), (110, &[], 5), (130, &[], 5)] {
+            let effect = state.update(reading(targets), at(seconds));
+            assert_eq!(see(&state, &effect, seconds), (held, None), "after {seconds} s");
+        }
+        let reasons = |state: &State| {
+            let counts = state.view().job("a").map(|job| job.counts().held).unwrap_or_default();
+            [HoldReason::Braked, HoldReason::Grace].map(|reason| counts.of(reason))
+        };
+        assert_eq!(reasons(&state), [0, 5], "four of them are confirmed, and one was never braked");
+        for (seconds, held) in [(159, 5), (160, 4), (169, 4)] {
+            let effect = state.pass(at(seconds));
+            assert_eq!(see(&state, &effect, seconds), (held, None), "after {seconds} s");
+        }
+        let effect = state.pass(at(170));
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(170);
+        assert_eq!(see(&state, &effect, 170), (0, Some(Emptied { targets: 4, since, by: ConfirmedBy::Reading })));
     }
 }

@@ -21,7 +21,7 @@ use super::job::JobSpec;
 use super::metrics::Metrics;
 use super::persist::Outbox;
 use super::state::{Delta, Effect, Left, STORED, State, Stored, Wanted};
-use super::step::{BrakeStep, Lectern, Steps, Teller};
+use super::step::{BrakeStep, Lectern, LetGo, Steps, Teller};
 use super::view::RosterView;
 use crate::store::{Blocks, StoreError};
 
@@ -313,7 +313,7 @@ impl Owner {
                 info!(job = &**job, added = delta.added, removed = delta.removed, targets, "targets changed");
             }
         }
-        tell_of_brakes(&effect, &view);
+        tell_of_brakes(&effect, &view, now);
         for (job, failure) in &effect.tally.failures {
             warn!(job = &**job, error = %failure, "discovered target cannot be used");
         }
@@ -332,7 +332,7 @@ impl Owner {
 }
 
 /// Tells of what is held, and of what goes although it was: who looks for what became of their targets looks for that.
-fn tell_of_brakes(Effect { brakes, .. }: &Effect, view: &RosterView) {
+fn tell_of_brakes(Effect { brakes, .. }: &Effect, view: &RosterView, now: Now) {
     for (job, (provider, held, of)) in &brakes.held {
         let provider = provider.as_str();
         let confirm = view.job(job).and_then(|job| job.spec().keeping.confirm()).map(|confirm| confirm.to_string());
@@ -345,16 +345,29 @@ fn tell_of_brakes(Effect { brakes, .. }: &Effect, view: &RosterView) {
             "so many targets are gone at once that their removal is held, `rosterd brake list` tells until when and how to keep them"
         );
     }
-    for (job, targets) in &brakes.confirmed {
-        warn!(job = &**job, targets, left = left(view, job), "braked removal confirmed by another reading");
+    let ends = |job: &str, LetGo { targets, stay }: &LetGo, what: &str| {
+        let (left, grace) = (left(view, job), stay.map(|stay| stay.targets));
+        let ends_in = stay.map(|stay| stay.until.duration_since(now.wall).unwrap_or_default().as_secs());
+        let ends_in = ends_in.map(|seconds| rosterd_model::Duration::from(Duration::from_secs(seconds)).to_string());
+        warn!(job, targets, left, grace, ends_in, "{what}");
+    };
+    for (job, ended) in &brakes.confirmed {
+        ends(job, ended, "braked removal confirmed by another reading");
     }
     for (job, over) in &brakes.over {
-        let left = left(view, job);
-        if let Some(targets) = over.get(&HoldReason::Braked) {
-            warn!(job = &**job, targets, left, "braked removal over, its time has come");
+        if let Some(ended) = over.get(&HoldReason::Braked) {
+            ends(job, ended, "braked removal over, its time has come");
         }
-        if let Some(targets) = over.get(&HoldReason::Grace).filter(|_| left == 0) {
-            warn!(job = &**job, targets, left, "the last targets are gone, their time of grace is over");
+        if let Some(ended) = over.get(&HoldReason::Grace).filter(|_| left(view, job) == 0) {
+            ends(job, ended, "the last targets are gone, their time of grace is over");
+        }
+    }
+    for (job, ended) in &brakes.configured {
+        if let Some(ended) = ended.get(&HoldReason::Braked) {
+            ends(job, ended, "braked removal over, the configuration does not hold it any more");
+        }
+        if let Some(ended) = ended.get(&HoldReason::Grace).filter(|_| left(view, job) == 0) {
+            ends(job, ended, "the last targets are gone, the configuration gives them no time of grace any more");
         }
     }
 }

@@ -33,6 +33,7 @@ use decide::{Agent, by_job};
 pub(super) use effect::Effect;
 use former::{Former, Touched, held_of};
 use job::{Job, Work};
+use kept::Kept;
 pub(super) use kept::{Holds, KeptHold, STORED};
 pub(super) use provider::Stored;
 use provider::{Provider, Providers, sources_in};
@@ -142,6 +143,7 @@ impl State {
         effect.forgotten.extend(kept.into_values().flatten().map(|(_, stored)| stored.key));
         for (name, job) in before {
             job.kept.forget(&name, &mut effect);
+            effect.brakes.note_configured(&name, Kept::default().ended_since(&job.kept.reasons(), None));
             let mut turns = TargetTurns::new(&job.pages, self.telling);
             job.end(&mut turns);
             effect.note(&name, turns, None);
@@ -268,7 +270,7 @@ impl State {
             let keeping = job.spec.keeping;
             let over = job.kept.over(&keeping, &self.providers, now);
             if !over.is_empty() {
-                effect.brakes.over.insert(Arc::clone(&name), job.kept.reasons(&over));
+                effect.brakes.over.insert(Arc::clone(&name), job.kept.let_go(&over, &keeping, now));
             }
             self.let_lapse(&name, over, now, &mut effect);
         }
@@ -377,10 +379,11 @@ impl State {
         let keeping = job.spec.keeping;
         kept.into_iter().for_each(|(key, stored)| job.kept.restore(key, stored, &keeping, now));
         let former = held_of(&former, &job.spec.providers, &self.providers);
+        let kept_before = job.kept.reasons();
         if !unchanged || former != job.former {
             job.former = former;
             let wanted = job.wanted();
-            job.kept.follow(&wanted, &keeping, now);
+            let stay = job.kept.follow(&wanted, &keeping, now);
             let mut turns = TargetTurns::new(&before, self.telling);
             let mut work = Work::new(&mut self.bench, &mut effect.tally);
             match replaced {
@@ -397,6 +400,7 @@ impl State {
             }
             job.sizes.begin(job.said(), now.instant);
             effect.note(&name, turns, Some(&job));
+            effect.brakes.note_configured(&name, job.kept.ended_since(&kept_before, stay));
         }
         self.jobs.insert(name, job);
     }

@@ -4,6 +4,7 @@
 //! nobody delays the roster and nobody misses anything. While nobody reads, no differences are worked out.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::{Labels, SourceId};
@@ -54,8 +55,10 @@ pub struct JobStep {
 impl JobStep {
     /// What let go of those of its targets that were kept, as far as it was one thing: a step is one event.
     pub fn let_go_by(&self) -> Option<&BrakeStep> {
-        let lets_go = |step: &&BrakeStep| {
-            matches!(step, BrakeStep::Confirmed { .. } | BrakeStep::Over { .. } | BrakeStep::Released { .. })
+        let lets_go = |step: &&BrakeStep| match step {
+            BrakeStep::Confirmed(_) | BrakeStep::Over { .. } | BrakeStep::Configured { .. } => true,
+            BrakeStep::Released { .. } => true,
+            BrakeStep::Braked { .. } | BrakeStep::Returned => false,
         };
         self.brakes.iter().find(lets_go)
     }
@@ -74,16 +77,20 @@ pub enum BrakeStep {
         of: usize,
     },
     /// Another reading has confirmed that so many are gone.
-    Confirmed {
-        /// How many.
-        targets: usize,
-    },
+    Confirmed(LetGo),
     /// The time is over for which so many were held.
     Over {
         /// Why they were.
         reason: HoldReason,
         /// How many.
-        targets: usize,
+        ended: LetGo,
+    },
+    /// The configuration does not hold so many any more: other settings, rules or providers, or the job is gone.
+    Configured {
+        /// Why they were held.
+        reason: HoldReason,
+        /// How many.
+        ended: LetGo,
     },
     /// All that was braked has come back, or other targets have in its place.
     Returned,
@@ -92,6 +99,24 @@ pub enum BrakeStep {
         /// How many.
         targets: usize,
     },
+}
+
+/// How many targets are not held any more for what they were held for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LetGo {
+    /// How many.
+    pub targets: usize,
+    /// Those of them that were braked, and go on in their time of grace, if any do.
+    pub stay: Option<Stay>,
+}
+
+/// Targets that nothing brakes any more, and that stay for the rest of the `target_removal_grace` of their job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stay {
+    /// How many.
+    pub targets: usize,
+    /// Until when, the last of them.
+    pub until: SystemTime,
 }
 
 /// A job passed its `target_limit`.
@@ -150,6 +175,8 @@ pub enum Reason {
     /// It was kept although its source did not say so any more, and is no longer: a second reading confirmed that, somebody
     /// released it, or its time was over.
     Over,
+    /// It was kept like that, and another one came in its place.
+    Replaced,
 }
 
 /// What happened to a target.

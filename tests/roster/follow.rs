@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use rosterd::roster::RosterHandle;
 use rosterd::roster::hold::HoldReason;
-use rosterd::roster::step::{Difference, Reason, RosterNews, Step, Steps};
+use rosterd::roster::step::{BrakeStep, Difference, JobStep, Reason, RosterNews, Step, Steps};
 use rosterd::roster::view::{JobView, RosterView};
 use rosterd_model::Labels;
 
@@ -26,6 +26,8 @@ pub(crate) type Holds = BTreeMap<Labels, HoldReason>;
 pub(crate) struct Follower {
     steps: Steps,
     told: Told,
+    /// How many targets of each job are braked.
+    braked: BTreeMap<Arc<str>, usize>,
     /// Why targets are held, of those of which that was told since the last picture.
     holds: BTreeMap<Arc<str>, Holds>,
     /// What was told of each target since somebody looked, and why; `None` if that cannot be known.
@@ -46,7 +48,8 @@ pub(crate) enum Became {
 
 impl Follower {
     pub(crate) fn of(roster: &RosterHandle) -> Self {
-        Self { steps: roster.steps(), told: Told::new(), holds: BTreeMap::new(), news: None }
+        let (steps, braked) = (roster.steps(), BTreeMap::new());
+        Self { steps, told: Told::new(), braked, holds: BTreeMap::new(), news: None }
     }
 
     /// What was told of each target since this was last asked, if that is known.
@@ -66,10 +69,15 @@ impl Follower {
                 RosterNews::Picture(view) => {
                     (self.told, self.news) = (shown(&view), None);
                     self.holds.clear();
+                    let braked = view.jobs().map(|job| (Arc::clone(&job.spec().name), braked_of(job)));
+                    self.braked = braked.collect();
                 }
                 RosterNews::Step(step) => {
                     self.news.iter_mut().for_each(|news| news.extend(news_of(&step)));
                     for job in &step.jobs {
+                        let braked = job.view.as_ref().map_or(0, |view| braked_of(view));
+                        let before = self.braked.insert(Arc::clone(&job.name), braked).unwrap_or_default();
+                        check_brakes(job, before, braked);
                         let targets = self.told.entry(Arc::clone(&job.name)).or_default();
                         let holds = self.holds.entry(Arc::clone(&job.name)).or_default();
                         let differences = job.sources.iter().flat_map(|source| &source.differences);
@@ -77,6 +85,7 @@ impl Follower {
                         if job.view.is_none() {
                             assert!(targets.is_empty(), "a job ended without its targets: {targets:?}");
                             self.told.remove(&job.name);
+                            self.braked.remove(&job.name);
                         }
                     }
                 }
@@ -84,6 +93,39 @@ impl Follower {
         }
         &self.told
     }
+}
+
+fn braked_of(job: &JobView) -> usize {
+    job.braked_of().values().sum()
+}
+
+/// What a step tells of the brake is what became of the targets that were braked, and of those that are.
+fn check_brakes(job: &JobStep, before: usize, after: usize) {
+    let (mut more, mut fewer, mut staying, mut returns) = (0, 0, 0, false);
+    for brake in &job.brakes {
+        match brake {
+            BrakeStep::Braked { targets, .. } => more += targets,
+            BrakeStep::Confirmed(ended)
+            | BrakeStep::Over { reason: HoldReason::Braked, ended }
+            | BrakeStep::Configured { reason: HoldReason::Braked, ended } => {
+                fewer += ended.targets;
+                staying += ended.stay.map_or(0, |stay| stay.targets);
+            }
+            BrakeStep::Over { ended, .. } | BrakeStep::Configured { ended, .. } => assert_eq!(ended.stay, None),
+            BrakeStep::Released { targets } => fewer += targets,
+            BrakeStep::Returned => returns = true,
+        }
+    }
+    let told = || format!("{before} were braked and {after} are, and it was told: {:?}", job.brakes);
+    assert!(staying <= fewer, "{}", told());
+    assert!(after + fewer <= before + more, "{}", told());
+    // What was braked and is not is told, or its source says it again.
+    let comes_back = job
+        .sources
+        .iter()
+        .any(|source| source.differences.iter().any(|it| matches!(it, Difference::Released(_) | Difference::Held(..))));
+    assert!(after + fewer == before + more || comes_back, "{}", told());
+    assert!(before == 0 || after > 0 || fewer > 0 || returns, "nothing tells of the end: {}", told());
 }
 
 fn news_of(step: &Step) -> Vec<TargetNews> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use rosterd::journal::metrics::Metrics;
 use rosterd::journal::{Event, Journal, JournalHandle, Kind, Query, Settings};
 use rosterd::roster::RosterHandle;
+use rosterd::roster::hold::HoldReason;
+use rosterd::roster::holding::Holding;
 use rosterd::roster::view::RosterView;
 use rosterd_tasks::Stopper;
 
@@ -33,16 +35,24 @@ impl History {
             None,
             |_, _| true,
             |past| {
-                let mut told = Told::new();
-                for (job, labels, is_held) in past.iter() {
-                    told.entry(Arc::clone(job)).or_default().insert(labels.clone(), is_held);
+                let (mut told, mut held) = (Told::new(), Vec::new());
+                for (job, labels, why) in past.iter() {
+                    told.entry(Arc::clone(job)).or_default().insert(labels.clone(), why.is_some());
+                    held.extend(why.map(|why| (Arc::clone(job), labels.clone(), why)));
                 }
-                (told, past.is_whole)
+                (told, held, past.is_whole)
             },
         );
         let mut shown = shown(view);
         shown.retain(|_, targets| !targets.is_empty());
-        assert_eq!(told.await.unwrap(), (shown, true), "what the journal tells after {after}");
+        let (told, held, is_whole) = told.await.unwrap();
+        assert_eq!((told, is_whole), (shown, true), "what the journal tells after {after}");
+        for (job, labels, why) in held {
+            let job = view.job(&job).expect("it is shown");
+            let slot = job.slot(&labels).expect("it is shown");
+            let reasons: Vec<_> = Holding::of(job).why(slot).iter().map(HoldReason::as_str).collect();
+            assert!(reasons.contains(&why.as_str()), "{labels} is held {reasons:?}, and told as {why:?} after {after}");
+        }
     }
 
     /// All that it tells of a kind, the oldest first.

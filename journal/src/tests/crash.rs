@@ -21,7 +21,7 @@ fn roster(steps: u64) -> Plain {
     for step in steps.saturating_sub(30)..steps {
         let key = ("node".to_owned(), labels((step % 30) as u8));
         match note(step).kind {
-            Kind::Added => drop(roster.insert(key, false)),
+            Kind::Added => drop(roster.insert(key, None)),
             _ => drop(roster.remove(&key)),
         }
     }
@@ -38,7 +38,7 @@ fn child_that_writes_until_it_is_killed() {
     for step in (begin..).step_by(3) {
         let now = Time(step as i64);
         let targets = roster(step);
-        let targets = || targets.iter().map(|((job, labels), held)| Target { job, labels, is_held: *held });
+        let targets = || targets.iter().map(|((job, labels), held)| Target { job, labels, held: *held });
         if writer.is_due(now) || step.is_multiple_of(33) {
             assert!(writer.begin(now, targets).is_none());
         }

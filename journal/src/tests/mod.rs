@@ -14,13 +14,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rosterd_model::Labels;
 
-use crate::{Counts, Event, JournalError, Kind, Note, Past, Query, Reader, Settings, Target, Time, Writer};
+use crate::{Counts, Event, Held, JournalError, Kind, Note, Past, Query, Reader, Settings, Target, Time, Writer};
 
 const FOREVER: Settings = Settings { retention: Duration::from_secs(1 << 30), max_size: 1 << 40 };
 const JOBS: [&str; 2] = ["node", "web"];
 
 /// A roster, as plainly as can be.
-type Plain = BTreeMap<(String, Labels), bool>;
+type Plain = BTreeMap<(String, Labels), Option<Held>>;
 
 fn labels(target: u8) -> Labels {
     [("__address__", format!("host-{target}:9100")), ("instance", format!("host-{target}"))].into_iter().collect()
@@ -38,7 +38,7 @@ struct World {
 
 impl World {
     fn targets(&self) -> impl Iterator<Item = Target<'_>> {
-        self.roster.iter().map(|((job, labels), is_held)| Target { job, labels, is_held: *is_held })
+        self.roster.iter().map(|((job, labels), held)| Target { job, labels, held: *held })
     }
 
     /// Something happens to a target: what can happen to it.
@@ -48,16 +48,17 @@ impl World {
         let note = |kind, labels| Note { job: Some(job.into()), labels: Some(labels), ..Note::of(kind) };
         match (self.roster.get(&key).copied(), other) {
             (None, _) => {
-                self.roster.insert(key, false);
+                self.roster.insert(key, None);
                 note(Kind::Added, labels(target))
             }
-            (Some(true), true) => {
-                self.roster.insert(key, false);
+            (Some(Some(_)), true) => {
+                self.roster.insert(key, None);
                 note(Kind::Released, labels(target))
             }
-            (Some(false), true) => {
-                self.roster.insert(key, true);
-                note(Kind::Held, labels(target))
+            (Some(None), true) => {
+                let held = Held::KNOWN.get(usize::from(target % 6)).copied();
+                self.roster.insert(key, Some(held.unwrap_or(Held::Unknown)));
+                Note { reason: Some(held.map_or("of old", Held::as_str).into()), ..note(Kind::Held, labels(target)) }
             }
             (Some(_), false) if target.is_multiple_of(2) => {
                 self.roster.remove(&key);
@@ -66,7 +67,7 @@ impl World {
             (Some(_), false) => {
                 self.roster.remove(&key);
                 let to = labels(target.wrapping_add(1));
-                self.roster.insert((job.to_owned(), to.clone()), false);
+                self.roster.insert((job.to_owned(), to.clone()), None);
                 Note { from: Some(labels(target)), ..note(Kind::Changed, to) }
             }
         }
@@ -106,7 +107,7 @@ impl World {
 }
 
 fn plain(past: &Past) -> Plain {
-    past.iter().map(|(job, labels, is_held)| ((job.to_string(), labels.clone()), is_held)).collect()
+    past.iter().map(|(job, labels, held)| ((job.to_string(), labels.clone()), held)).collect()
 }
 
 fn counts(at: Time, roster: &Plain) -> Counts {

@@ -234,6 +234,12 @@ fn a_client_that_is_slow_to_take_a_large_roster_keeps_others_from_as_large_ones_
         let refused = face.get("/api/v1/roster?limit=20000").await;
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(json_of(refused).await["code"], "web_too_many_large");
+        // Before it is found out what there is to answer.
+        let early = async |limit: usize| {
+            let refused = face.get(&format!("/api/v1/roster?limit={limit}&at=1970-01-01T00:00:00Z")).await;
+            json_of(refused).await["code"].clone()
+        };
+        assert_eq!((early(20_000).await, early(1).await), ("web_too_many_large".into(), "journal_too_early".into()));
         assert_eq!(face.get("/api/v1/roster?limit=1").await.status(), StatusCode::OK);
         let turns = [journal.rebuild().now_or_never(), journal.rebuild().now_or_never()];
         assert!(turns.iter().all(Option::is_some), "no turn is held by who does not read");

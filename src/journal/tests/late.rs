@@ -34,9 +34,9 @@ const DEFAULTS: [(&str, &str); 5] = [
 ];
 
 /// A roster, and its journal.
-struct Kept {
+pub(super) struct Kept {
     work: Stopper,
-    roster: RosterHandle,
+    pub(super) roster: RosterHandle,
     updates: mpsc::Sender<Update>,
     journal: JournalHandle,
     metrics: Metrics,
@@ -46,7 +46,7 @@ fn labels(address: &str) -> Labels {
     [("__address__", address), ("instance", address), ("job", "one")].into_iter().collect()
 }
 
-fn job() -> JobSpec {
+pub(super) fn job() -> JobSpec {
     JobSpec {
         name: "one".into(),
         rules: Rules::compile(&[], Default::default()).unwrap(),
@@ -62,10 +62,15 @@ fn job() -> JobSpec {
 
 impl Kept {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, MemoryBlocks::new())
+    }
+
+    /// With what is stored of sources.
+    pub(super) fn start_with(folder: &Path, stored: MemoryBlocks) -> Self {
         let (registry, work) = (prometheus::Registry::new(), Stopper::new());
         let (updates, reported) = mpsc::channel(1);
         let counted = crate::roster::metrics::Metrics::register(&registry).unwrap();
-        let roster = Roster::start(&work, Arc::new(MemoryBlocks::new()), counted, Clock::system(), reported);
+        let roster = Roster::start(&work, Arc::new(stored), counted, Clock::system(), reported);
         let metrics = Metrics::register(&registry).unwrap();
         let stale = Arc::new(|| vec![providers::tests::provider(Presence::Stale, Some("sd_aws_denied"))]);
         let journal = Journal::start(&work, &roster, Some(folder.to_owned()), Some(SETTINGS), stale, metrics.clone());
@@ -79,7 +84,7 @@ impl Kept {
     }
 
     /// The job has these targets.
-    async fn report(&self, addresses: &[&str]) {
+    pub(super) async fn report(&self, addresses: &[&str]) {
         let mut views = self.roster.watch();
         views.borrow_and_update();
         let targets = addresses.iter().map(|address| [("__address__", *address)].into_iter().collect()).collect();
@@ -99,8 +104,15 @@ impl Kept {
         told.collect()
     }
 
+    /// What it says besides of a kind, the oldest first.
+    pub(super) async fn details(&self, kind: Kind) -> Vec<String> {
+        let query = Query { kinds: vec![kind], limit: 1000, ..Query::default() };
+        let events = self.journal.query(query).await.unwrap().events;
+        events.into_iter().map(|event| event.note.detail.as_deref().unwrap_or_default().to_owned()).collect()
+    }
+
     /// Waits until it has told so.
-    async fn tells(&self, kinds: &[Kind], expected: &[&str]) {
+    pub(super) async fn tells(&self, kinds: &[Kind], expected: &[&str]) {
         eventually_ok(patience(), "the journal tells what happened", async || {
             let mut told = self.told(kinds).await;
             told.sort();
@@ -119,7 +131,7 @@ impl Kept {
         self.journal.rebuild().await.unwrap().roster(None, |_, _| true, instances).await.unwrap()
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         assert_eq!(self.work.stop(patience()).await, Vec::<Arc<str>>::new());
     }
 }
@@ -132,7 +144,7 @@ fn ago(seconds: u64) -> Time {
 fn known(folder: &Path, address: &str, seconds: u64) -> Writer {
     let (mut writer, _) = Writer::open(folder, SETTINGS, ago(seconds)).unwrap();
     let labels = labels(address);
-    let roster = || [Target { job: "one", labels: &labels, is_held: false }];
+    let roster = || [Target { job: "one", labels: &labels, held: None }];
     assert!(writer.begin(ago(seconds), roster).is_none());
     let mut batch = writer.batch();
     batch.push(ago(seconds), &Note::of(Kind::Stopped));

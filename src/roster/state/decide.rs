@@ -119,7 +119,8 @@ impl State {
         for (JobEvent { job: name, happened, mut turns }, over) in events.into_iter().zip(confirmed) {
             let Some(job) = self.jobs.get_mut(&name) else { continue };
             let (before, keeping) = (happened.change.before, job.spec.keeping);
-            effect.brakes.note_confirmed(&name, over.len());
+            let ended = job.kept.let_go(&over, &keeping, now);
+            effect.brakes.note_confirmed(&name, ended.get(&HoldReason::Braked).copied().unwrap_or_default());
             let reason = job.decide(&happened, agent_holds, !over.is_empty(), now);
             if reason == Some(HoldReason::Braked) {
                 effect.brakes.note_held(&name, key, happened.ends(), before);
@@ -144,9 +145,11 @@ impl State {
             if other.as_ref().is_some_and(|other| *other != job.former) || job.former.len() < former {
                 released = true;
                 job.former = other.unwrap_or_else(|| std::mem::take(&mut job.former));
-                let wanted = job.wanted();
-                job.kept.follow(&wanted, &keeping, now);
+                let (wanted, kept) = (job.wanted(), job.kept.reasons());
+                let stay = job.kept.follow(&wanted, &keeping, now);
                 job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns);
+                // A reload had given the job other providers.
+                effect.brakes.note_configured(&name, job.kept.ended_since(&kept, stay));
                 job.sizes.begin(job.said(), now.instant);
             }
             if job.is_braked() {

@@ -12,7 +12,7 @@ use crate::roster::block::{Block, BlockId};
 use crate::roster::head::Head;
 use crate::roster::hold::HoldReason;
 use crate::roster::pages::Pages;
-use crate::roster::step::{BrakeStep, SourceStep, Step};
+use crate::roster::step::{BrakeStep, LetGo, SourceStep, Step};
 use crate::roster::target::Failure;
 use crate::roster::view::ProviderSize;
 
@@ -49,9 +49,11 @@ pub(in crate::roster) struct Brakes {
     /// Of each job the targets whose removal is held, of how many, and who said it.
     pub(in crate::roster) held: BTreeMap<Arc<str>, (ProviderKey, usize, usize)>,
     /// Of each job how many were let go of, as another reading has confirmed it.
-    pub(in crate::roster) confirmed: BTreeMap<Arc<str>, usize>,
+    pub(in crate::roster) confirmed: BTreeMap<Arc<str>, LetGo>,
     /// Of each job how many were let go of, as their time was over, by why they were held.
-    pub(in crate::roster) over: BTreeMap<Arc<str>, BTreeMap<HoldReason, usize>>,
+    pub(in crate::roster) over: BTreeMap<Arc<str>, BTreeMap<HoldReason, LetGo>>,
+    /// The same, as the configuration does not hold them any more.
+    pub(in crate::roster) configured: BTreeMap<Arc<str>, BTreeMap<HoldReason, LetGo>>,
     /// Jobs of which all that was braked has come back.
     pub(in crate::roster) returned: BTreeSet<Arc<str>>,
 }
@@ -63,24 +65,32 @@ impl Brakes {
         }
     }
 
-    pub(super) fn note_confirmed(&mut self, job: &Arc<str>, targets: usize) {
-        if targets > 0 {
-            self.confirmed.insert(Arc::clone(job), targets);
+    pub(super) fn note_confirmed(&mut self, job: &Arc<str>, ended: LetGo) {
+        if ended.targets > 0 {
+            self.confirmed.insert(Arc::clone(job), ended);
+        }
+    }
+
+    pub(super) fn note_configured(&mut self, job: &Arc<str>, ended: BTreeMap<HoldReason, LetGo>) {
+        if !ended.is_empty() {
+            self.configured.insert(Arc::clone(job), ended);
         }
     }
 
     /// What of it concerns a job.
     pub(super) fn of(&self, job: &str) -> Vec<BrakeStep> {
-        let confirmed = self.confirmed.get(job).map(|targets| BrakeStep::Confirmed { targets: *targets });
+        let confirmed = self.confirmed.get(job).map(|ended| BrakeStep::Confirmed(*ended));
         let returned = self.returned.contains(job).then_some(BrakeStep::Returned);
         let over = self.over.get(job).into_iter().flatten();
-        let over = over.map(|(reason, targets)| BrakeStep::Over { reason: *reason, targets: *targets });
+        let over = over.map(|(reason, ended)| BrakeStep::Over { reason: *reason, ended: *ended });
+        let configured = self.configured.get(job).into_iter().flatten();
+        let configured = configured.map(|(reason, ended)| BrakeStep::Configured { reason: *reason, ended: *ended });
         let held = self.held.get(job).map(|(provider, targets, of)| BrakeStep::Braked {
             provider: provider.clone(),
             targets: *targets,
             of: *of,
         });
-        confirmed.into_iter().chain(returned).chain(over).chain(held).collect()
+        confirmed.into_iter().chain(returned).chain(over).chain(configured).chain(held).collect()
     }
 }
 

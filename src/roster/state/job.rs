@@ -10,7 +10,7 @@ use rosterd_model::{Labels, Names, SourceId};
 
 use super::effect::{TOLD, Tally};
 use super::former::{Former, alike};
-use super::kept::Kept;
+use super::kept::{Kept, KeptPlace};
 use super::provider::{Provider, Providers};
 use super::turns::{PlaceId, TargetTurns, TurnPlace};
 use crate::roster::archive::BlockChange;
@@ -139,7 +139,7 @@ impl Job {
             pieces.extend(self.pieces(key, provider, provider.archive.blocks().iter(), reason));
             self.follow_kept(key, reason, &mut pieces);
         }
-        let left = self.change(pieces, Leftover::default(), work, turns);
+        let left = self.change(pieces, &BTreeSet::new(), Leftover::default(), work, turns);
         self.end_all(left, turns);
         self.blocks.retain(|key, _| wanted.contains(key));
         for key in &wanted {
@@ -181,7 +181,7 @@ impl Job {
         let blocks: BTreeSet<_> = sources.iter().flat_map(|source| provider.archive.blocks_of(*source)).collect();
         let blocks = blocks.iter().filter_map(|id| Some((id, provider.archive.blocks().get(id)?)));
         let pieces = self.pieces(key, provider, blocks, Reason::Reload);
-        let left = self.change(pieces, Leftover::default(), work, turns);
+        let left = self.change(pieces, &BTreeSet::new(), Leftover::default(), work, turns);
         self.end_all(left, turns);
     }
 
@@ -226,7 +226,7 @@ impl Job {
             None => Piece::gone(key, change.id, Reason::Source),
         };
         let pieces = changes.iter().map(piece).collect();
-        let left = self.change(pieces, Leftover::default(), work, turns);
+        let left = self.change(pieces, &BTreeSet::new(), Leftover::default(), work, turns);
         if held_changed {
             self.remark(key, &held, Reason::Source, turns);
         }
@@ -320,15 +320,16 @@ impl Job {
 
     /// Relabels the entries of changed blocks that were not there before, and counts them in before those that are
     /// gone are counted out: a target that only moved is neither added nor removed. Those that are left already may be among them.
-    /// Returns what is still left, and counts.
+    /// In the place of kept ones that are `replaced` others came. Returns what is still left, and counts.
     fn change(
         &mut self,
         pieces: Vec<Piece>,
+        replaced: &BTreeSet<KeptPlace>,
         mut left: Leftover,
         work: &mut Work<'_>,
         turns: &mut TargetTurns,
     ) -> Leftover {
-        self.take_old(&pieces, &mut left, turns);
+        self.take_old(&pieces, replaced, &mut left, turns);
         for Piece { provider, id, after, reason } in pieces {
             let Some((block, held)) = after else { continue };
             let entries = self.entries(&provider, &block, &held, reason, &mut left.entries, work, turns);
@@ -345,14 +346,27 @@ impl Job {
     }
 
     /// Takes the blocks away as they were.
-    fn take_old(&mut self, pieces: &[Piece], left: &mut Leftover, turns: &mut TargetTurns) {
+    fn take_old(
+        &mut self,
+        pieces: &[Piece],
+        replaced: &BTreeSet<KeptPlace>,
+        left: &mut Leftover,
+        turns: &mut TargetTurns,
+    ) {
+        let is_replaced = |provider: &ProviderKey, id| {
+            !replaced.is_empty() && replaced.contains(&KeptPlace { provider: provider.clone(), id })
+        };
         for Piece { provider, id, reason, .. } in pieces {
             let worked = self.blocks.get_mut(provider).and_then(|blocks| blocks.remove(id));
             let Some(Worked { block, entries, held }) = worked else { continue };
-            // What was kept goes for another reason than that for which other targets are kept.
-            let reason = if *id >= KEPT && *reason == Reason::Source { Reason::Over } else { *reason };
             let number = left.blocks.len() as u32;
-            for group in 0..block.groups().len() {
+            for (group, head) in block.groups().iter().enumerate() {
+                // What was kept goes for another reason than that for which other targets are kept.
+                let reason = match *reason {
+                    Reason::Source if *id >= KEPT && is_replaced(provider, head.id) => Reason::Replaced,
+                    Reason::Source if *id >= KEPT => Reason::Over,
+                    other => other,
+                };
                 let place = turns.place(|| TurnPlace::new(provider, &block, group, reason));
                 for index in block.entries_of(group) {
                     let (entry, held) = (entries[index].clone(), held.of(group));

@@ -23,6 +23,7 @@ use crate::roster::clock::Now;
 use crate::roster::head::Head;
 use crate::roster::hold::{Hold, HoldReason, Mark};
 use crate::roster::job::Keeping;
+use crate::roster::step::{LetGo, Stay};
 use crate::roster::tree::Tree;
 use crate::roster::view::ProviderPresence;
 
@@ -326,9 +327,11 @@ impl Kept {
         groups.holds.insert(id, KeptHold { target: Some(labels.clone()), ..held });
     }
 
-    /// What is kept and not wanted any more: of other providers than these, or what the job does not keep now. Of a provider in
-    /// whose place one with the same data came, that one has it. Relabelling begins anew: no targets are known.
-    pub(super) fn follow(&mut self, wanted: &[ProviderKey], keeping: &Keeping, now: Now) {
+    /// Lets go of what is not wanted any more: of other providers than these, or what the job does not keep now. Of a provider in
+    /// whose place one with the same data came, that one has it. Relabelling begins anew: no targets are known. Returns what was
+    /// braked and goes on in its time of grace.
+    pub(super) fn follow(&mut self, wanted: &[ProviderKey], keeping: &Keeping, now: Now) -> Option<Stay> {
+        let mut stay = None;
         self.places.clear();
         let before = std::mem::take(&mut self.of);
         let keys: HashSet<_> = before.keys().cloned().collect();
@@ -356,6 +359,7 @@ impl Kept {
             }
             let mut edit = Edit { gone: over.gone, ..Edit::default() };
             for (group, hold) in over.groups {
+                stay = longer(stay, &hold);
                 groups.insert(group.id(), hold);
                 edit.groups.push(group);
             }
@@ -364,6 +368,7 @@ impl Kept {
             self.of.insert(now_of.clone(), groups);
             self.note(&now_of, &changes);
         }
+        stay
     }
 
     /// Takes what was stored of a provider.
@@ -437,15 +442,43 @@ impl Kept {
         over
     }
 
-    /// How many of these are kept for each reason.
-    pub(super) fn reasons(&self, places: &[KeptPlace]) -> BTreeMap<HoldReason, usize> {
-        let mut reasons = BTreeMap::new();
+    /// What it comes to that nothing holds these any more for what they are held for, by why they are.
+    pub(super) fn let_go(&self, places: &[KeptPlace], keeping: &Keeping, now: Now) -> BTreeMap<HoldReason, LetGo> {
+        let mut reasons = BTreeMap::<_, LetGo>::new();
         for place in places {
             if let Some(held) = self.of.get(&place.provider).and_then(|groups| groups.holds.get(&place.id)) {
-                *reasons.entry(held.hold.reason).or_default() += 1;
+                let ended = reasons.entry(held.hold.reason).or_default();
+                ended.targets += 1;
+                ended.stay = held.graced(keeping, now).map_or(ended.stay, |graced| longer(ended.stay, &graced));
             }
         }
         reasons
+    }
+
+    /// How many are kept for each reason.
+    pub(super) fn reasons(&self) -> BTreeMap<HoldReason, usize> {
+        let reasons = [(HoldReason::Braked, self.braked_len()), (HoldReason::Grace, self.len() - self.braked_len())];
+        reasons.into_iter().filter(|(_, targets)| *targets > 0).collect()
+    }
+
+    /// What a configuration has let go of, where so many were kept before for each reason, and these of them stay.
+    pub(super) fn ended_since(
+        &self,
+        before: &BTreeMap<HoldReason, usize>,
+        stay: Option<Stay>,
+    ) -> BTreeMap<HoldReason, LetGo> {
+        let now = self.reasons();
+        let of = |reasons: &BTreeMap<HoldReason, usize>, reason| reasons.get(&reason).copied().unwrap_or_default();
+        // Other rules may have dropped some of these.
+        let staying = stay.map_or(0, |stay| stay.targets).min(of(&now, HoldReason::Grace));
+        let stay = stay.map(|stay| Stay { targets: staying, ..stay }).filter(|stay| stay.targets > 0);
+        let braked = of(before, HoldReason::Braked).saturating_sub(of(&now, HoldReason::Braked));
+        let grace = of(before, HoldReason::Grace).saturating_sub(of(&now, HoldReason::Grace) - staying);
+        let ended = [
+            (HoldReason::Braked, LetGo { targets: braked, stay }),
+            (HoldReason::Grace, LetGo { targets: grace, stay: None }),
+        ];
+        ended.into_iter().filter(|(_, ended)| ended.targets > 0).collect()
     }
 
     /// A provider reports otherwise than before: what it confirms has to be looked at again.
@@ -503,6 +536,17 @@ impl KeptGroups {
         }
         unreadable
     }
+}
+
+/// With one more that stays.
+fn longer(stay: Option<Stay>, hold: &KeptHold) -> Option<Stay> {
+    let until = hold.hold.until.unwrap_or(hold.hold.since);
+    Some(
+        stay.map_or(Stay { targets: 1, until }, |stay| Stay {
+            targets: stay.targets + 1,
+            until: stay.until.max(until),
+        }),
+    )
 }
 
 /// Under which name it is stored what a job keeps of a provider.

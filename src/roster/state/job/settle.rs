@@ -136,15 +136,15 @@ impl Job {
             let hold = KeptHold::new(reason, &self.spec.keeping, now);
             edits.entry(key.clone()).or_default().groups = kept_groups(&happened, &hold);
         }
-        for place in happened.returned {
-            edits.entry(place.provider).or_default().gone.push(place.id);
+        for place in &happened.returned {
+            edits.entry(place.provider.clone()).or_default().gone.push(place.id);
         }
         for (key, lapsed) in self.kept.lapsed(over, &self.spec.keeping, now) {
             let edit = edits.entry(key).or_default();
             edit.groups.extend(lapsed.groups);
             edit.gone.extend(lapsed.gone);
         }
-        self.keep(edits, happened.left, work, turns);
+        self.keep(edits, &happened.returned, happened.left, work, turns);
     }
 
     /// Lets go of what had its time, but of what was braked only when its time of grace is over too.
@@ -156,7 +156,7 @@ impl Job {
         turns: &mut TargetTurns,
     ) {
         let edits = self.kept.lapsed(over, &self.spec.keeping, now);
-        self.keep(edits, Leftover::default(), work, turns);
+        self.keep(edits, &BTreeSet::new(), Leftover::default(), work, turns);
     }
 
     /// Lets go of what is kept.
@@ -170,13 +170,15 @@ impl Job {
         for place in over {
             edits.entry(place.provider).or_default().gone.push(place.id);
         }
-        self.keep(edits, Leftover::default(), work, turns);
+        self.keep(edits, &BTreeSet::new(), Leftover::default(), work, turns);
     }
 
-    /// Changes what is kept. Its entries are taken from those that are left, and the others end.
+    /// Changes what is kept. Its entries are taken from those that are left, and the others end. In the place of those that
+    /// are `replaced` others came.
     fn keep(
         &mut self,
         edits: BTreeMap<ProviderKey, KeptEdit>,
+        replaced: &BTreeSet<KeptPlace>,
         left: Leftover,
         work: &mut Work<'_>,
         turns: &mut TargetTurns,
@@ -193,7 +195,7 @@ impl Job {
         }
         let is_there = |piece: &&Piece| piece.after.is_some();
         let blocks = pieces.iter().filter(is_there).map(|piece| (piece.provider.clone(), piece.id - KEPT)).collect();
-        let left = self.change(pieces, left, work, turns);
+        let left = self.change(pieces, replaced, left, work, turns);
         self.end_all(left, turns);
         self.sieve(blocks, work, turns);
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::roster::Keeping;
 use crate::roster::brake::{Brake, Confirm};
 use crate::roster::hold::HoldReason::{Braked, Grace, Restored};
-use crate::roster::step::BrakeStep;
+use crate::roster::step::{BrakeStep, LetGo, Stay};
 
 const BRAKE: Brake = Brake { share: 0.5, min_targets: 4, window: Duration::from_secs(600), confirm: Confirm::Reading };
 
@@ -75,7 +75,7 @@ fn too_many_at_once_stay_until_another_reading_says_so_too() {
     assert_eq!(delta(&state.update(part, at(start, 80))), (1, 0));
     assert_eq!(held(&state, "a").len(), 3);
     let effect = state.update(Update { attention: asked.clone(), ..again(vec![]) }, at(start, 90));
-    assert_eq!((delta(&effect), effect.brakes.confirmed.values().sum::<usize>()), ((0, 3), 3));
+    assert_eq!((delta(&effect), effect.brakes.confirmed["a"].targets), ((0, 3), 3));
     kept.take(effect);
     assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned(), "h:5".to_owned()], vec![]));
     assert_eq!((view(&state, "a").braked(), asked.is_wanted(), state.deadline()), (None, false, None));
@@ -235,7 +235,9 @@ fn what_was_braked_has_its_time_of_grace_all_the_same() {
     // Another reading confirms it; what comes back until then was never gone.
     let (mut state, _) = brake(Confirm::Reading);
     let effect = state.update(again(vec![]), at(start, 115));
-    assert_eq!((delta(&effect), brakes(&effect)), ((0, 0), vec![BrakeStep::Confirmed { targets: 4 }]));
+    let stay = Stay { targets: 4, until: at(start, 160).wall };
+    let ended = LetGo { targets: 4, stay: Some(stay) };
+    assert_eq!((delta(&effect), brakes(&effect)), ((0, 0), vec![BrakeStep::Confirmed(ended)]));
     assert_eq!(words(&effect, "a"), ALL.map(|target| format!("p/1 s Source: held grace {target}")));
     in_grace(&state);
     let effect = state.update(again(vec![group("s", &ALL[..1])]), at(start, 120));
@@ -244,7 +246,7 @@ fn what_was_braked_has_its_time_of_grace_all_the_same() {
     // The time does, over a restart, and when the brake is taken away.
     let (mut state, mut kept) = brake(Confirm::After(Duration::from_secs(5)));
     let effect = state.pass(at(start, 106));
-    assert_eq!(delta(&effect), (0, 0));
+    assert_eq!((delta(&effect), brakes(&effect)), ((0, 0), vec![BrakeStep::Over { reason: Braked, ended }]));
     kept.take(effect);
     in_grace(&state);
     let mut state = State::default();
@@ -253,7 +255,7 @@ fn what_was_braked_has_its_time_of_grace_all_the_same() {
     ends_with_it(&mut state);
     let (mut state, _) = brake(Confirm::Never);
     let effect = state.set_jobs(wanted(keeping(Keeping { brake: None, ..gracious(Confirm::Never) })), at(start, 110));
-    assert_eq!(delta(&effect), (0, 0));
+    assert_eq!((delta(&effect), brakes(&effect)), ((0, 0), vec![BrakeStep::Configured { reason: Braked, ended }]));
     in_grace(&state);
     ends_with_it(&mut state);
     // It had its time of grace while it was braked.
@@ -742,6 +744,11 @@ fn brakes(effect: &Effect) -> Vec<BrakeStep> {
     effect.step.iter().flat_map(|step| &step.jobs).flat_map(|job| job.brakes.clone()).collect()
 }
 
+/// That so many are let go of, and none of them stays.
+fn ended(targets: usize) -> LetGo {
+    LetGo { targets, stay: None }
+}
+
 #[test]
 fn a_step_tells_once_what_is_braked_and_why_that_ends() {
     let start = now();
@@ -755,7 +762,7 @@ fn a_step_tells_once_what_is_braked_and_why_that_ends() {
 
     let mut state = four(braking(Confirm::Reading));
     assert_eq!(brakes(&state.update(again(vec![group("s", &["h:1"])]), at(start, 60))), [braked(3)]);
-    assert_eq!(brakes(&state.update(again(vec![]), at(start, 90))), [BrakeStep::Confirmed { targets: 3 }]);
+    assert_eq!(brakes(&state.update(again(vec![]), at(start, 90))), [BrakeStep::Confirmed(ended(3))]);
 
     let mut state = four(braking(Confirm::Reading));
     assert_eq!(brakes(&state.update(gone(), at(start, 60))), [braked(4)]);
@@ -763,14 +770,94 @@ fn a_step_tells_once_what_is_braked_and_why_that_ends() {
 
     let mut state = four(braking(Confirm::After(Duration::from_secs(300))));
     assert_eq!(brakes(&state.update(gone(), start)), [braked(4)]);
-    assert_eq!(brakes(&state.pass(at(start, 300))), [BrakeStep::Over { reason: Braked, targets: 4 }]);
+    assert_eq!(brakes(&state.pass(at(start, 300))), [BrakeStep::Over { reason: Braked, ended: ended(4) }]);
 
     let mut state = four(gracious(300));
     assert_eq!(brakes(&state.update(again(vec![group("s", &ALL[1..])]), start)), []);
-    assert_eq!(brakes(&state.pass(at(start, 300))), [BrakeStep::Over { reason: Grace, targets: 1 }]);
+    assert_eq!(brakes(&state.pass(at(start, 300))), [BrakeStep::Over { reason: Grace, ended: ended(1) }]);
 
     // Whoever asked for it is told elsewhere.
     let mut state = four(braking(Confirm::Never));
     assert_eq!(brakes(&state.update(gone(), start)), [braked(4)]);
     assert_eq!(brakes(&state.release(None, start).0), []);
+}
+
+#[test]
+fn a_step_tells_what_the_configuration_does_not_hold_any_more() {
+    let start = now();
+    let both = |grace| Keeping { grace: Duration::from_secs(grace), ..braking(Confirm::Never) };
+    let configured = |reason, ended| BrakeStep::Configured { reason, ended };
+    // Four are braked since a minute.
+    let braked = |grace| {
+        let (mut state, mut kept) = four(both(grace), start);
+        state.set_telling(true);
+        kept.take(state.update(again(vec![TargetGroup::gone("s")]), at(start, 60)));
+        (state, kept)
+    };
+    let reloaded = |grace, jobs: Vec<JobSpec>| {
+        let effect = braked(grace).0.set_jobs(wanted(jobs), at(start, 90));
+        (delta(&effect), brakes(&effect))
+    };
+    let no_brake = |grace| Keeping { brake: None, ..both(grace) };
+    assert_eq!(reloaded(0, keeping(no_brake(0))), ((0, 4), vec![configured(Braked, ended(4))]));
+    assert_eq!(reloaded(0, vec![]), ((0, 4), vec![configured(Braked, ended(4))]), "the job is gone");
+    let stay = Some(Stay { targets: 4, until: at(start, 360).wall });
+    assert_eq!(reloaded(300, keeping(no_brake(300))), ((0, 0), vec![configured(Braked, LetGo { targets: 4, stay })]));
+    assert_eq!(reloaded(300, keeping(no_brake(0))), ((0, 4), vec![configured(Braked, ended(4))]));
+    // Other rules leave one of them.
+    let drop = "[{source_labels: [__address__], regex: 'h:[123]', action: drop}]";
+    let dropping = |keeping| vec![JobSpec { keeping, ..job("a", &["p/1"], drop) }];
+    assert_eq!(reloaded(0, dropping(both(0))), ((0, 3), vec![configured(Braked, ended(3))]));
+    let stay = Some(Stay { targets: 1, until: at(start, 360).wall });
+    assert_eq!(reloaded(300, dropping(no_brake(300))), ((0, 3), vec![configured(Braked, LetGo { targets: 4, stay })]));
+    // What holds it as before tells nothing, however it is confirmed.
+    assert_eq!(reloaded(300, keeping(both(300))), ((0, 0), vec![]));
+    assert_eq!(reloaded(300, keeping(both(200))), ((0, 0), vec![]));
+    assert_eq!(reloaded(0, keeping(braking(Confirm::Reading))), ((0, 0), vec![]));
+    let after = Confirm::After(Duration::from_secs(10));
+    let (mut state, _) = braked(0);
+    assert_eq!(brakes(&state.set_jobs(wanted(keeping(braking(after))), at(start, 90))), []);
+    assert_eq!(brakes(&state.pass(at(start, 90))), [BrakeStep::Over { reason: Braked, ended: ended(4) }]);
+
+    // Another provider holds what the one before had until it reports.
+    let (mut state, _) = braked(0);
+    let other = vec![JobSpec { keeping: both(0), ..job("a", &["q/1"], "[]") }];
+    assert_eq!(brakes(&state.set_jobs(wanted(other), at(start, 90))), []);
+    let effect = state.update(update("q/1", vec![], true), at(start, 100));
+    assert_eq!((delta(&effect), brakes(&effect)), ((0, 4), vec![configured(Braked, ended(4))]));
+    // The time of grace can be taken away as well.
+    let (mut state, _) = four(gracious(300), start);
+    state.set_telling(true);
+    state.update(again(vec![group("s", &ALL[1..])]), at(start, 60));
+    let effect = state.set_jobs(wanted(keeping(gracious(0))), at(start, 90));
+    assert_eq!((delta(&effect), brakes(&effect)), ((0, 1), vec![configured(Grace, ended(1))]));
+    // So it is by a restart with another configuration.
+    let (kept, stored) = braked(0).1.stored().into_iter().partition(|stored| stored.head.kept.is_some());
+    let mut state = telling();
+    let effect = state.set_jobs(Wanted { stored, kept, ..wanted(keeping(no_brake(0))) }, at(start, 90));
+    assert_eq!((held(&state, "a").len(), brakes(&effect)), (0, vec![configured(Braked, ended(4))]));
+}
+
+#[test]
+fn what_another_target_came_for_is_told_as_replaced_whatever_else_ends_by_that() {
+    let start = now();
+    let mut state = telling();
+    state.set_jobs(wanted(keeping(braking(Confirm::Reading))), start);
+    state.update(reading(vec![group("s", &ALL)]), start);
+    state.update(again(vec![TargetGroup::gone("s")]), at(start, 60));
+    assert_eq!(held(&state, "a"), all_held(&ALL, Braked));
+    // One comes with other labels, one as it was from another source, and two are confirmed.
+    let other = TargetGroup { labels: [("team", "x")].into_iter().collect(), ..group("t", &["h:1"]) };
+    let effect = state.update(again(vec![other, group("x", &["h:2"])]), at(start, 90));
+    assert_eq!(brakes(&effect), [BrakeStep::Confirmed(ended(2))]);
+    assert_eq!(
+        words(&effect, "a"),
+        [
+            "p/1 s Over: -h:3",
+            "p/1 s Over: -h:4",
+            "p/1 s Replaced: -h:1",
+            "p/1 t Source: +h:1",
+            "p/1 x Source: released h:2"
+        ]
+    );
 }

@@ -127,6 +127,29 @@ fn a_target_that_others_hold_alone_is_held_as_they_hold_it() {
     assert_eq!(state.view().job("a").unwrap().counts.held.of(HoldReason::Replaced), 1);
 }
 
+#[test]
+fn all_reasons_are_found_for_which_a_target_is_held_and_no_more_is_looked_for() {
+    let (mut before, mut kept) = (State::default(), Kept::default());
+    kept.take(before.set_jobs(wanted(vec![job("a", &["p/1", "x/9"], "[]")]), now()));
+    kept.take(before.update(update("p/1", vec![group("s", &["h:1", "h:2"])], true), now()));
+    kept.take(before.update(update("x/9", vec![group("x", &["h:1", "h:3"])], true), now()));
+    let mut state = State::default();
+    state.set_jobs(Wanted { stored: kept.stored(), ..wanted(vec![job("a", &["p/1", "q/2", "r/3"], "[]")]) }, now());
+    state.update(update("q/2", vec![group("t", &["h:2"])], true), now());
+    let (job, view) = (&state.jobs["a"], state.view());
+    let labels = |instance: &str| {
+        let mut targets = view.job("a").unwrap().targets().map(|slot| slot.labels.clone());
+        targets.find(|labels| labels.get("instance") == Some(instance)).unwrap()
+    };
+    let of = |instance: &str| job.holds_of([labels(instance)].into())[&labels(instance)].clone();
+    assert_eq!(of("h:1"), [HoldReason::Restored, HoldReason::Replaced]);
+    assert_eq!((of("h:2"), of("h:3")), (vec![HoldReason::Restored], vec![HoldReason::Replaced]));
+    let all = job.holds_of(["h:1", "h:2", "h:3"].map(labels).into());
+    assert_eq!(all.values().map(Vec::len).sum::<usize>(), 4);
+    let unknown: rosterd_model::Labels = [("instance", "h:4")].into_iter().collect();
+    assert_eq!(job.holds_of([unknown.clone()].into()), [(unknown, vec![])].into());
+}
+
 /// How many entries are held, by the blocks of a job.
 fn held_entries(job: &JobView) -> usize {
     let worked = job.blocks.iter().flat_map(|(_, blocks)| blocks.iter().map(|(_, worked)| worked));
