@@ -502,7 +502,8 @@ fn the_journal_names_sources_and_reasons_over_a_restart() {
         world.restart(None).await;
         world.compare("a restart").await;
         let held = world.events(Kind::Held).await;
-        assert_eq!((held.len(), held[0].note.reason.as_deref()), (1, Some("restart")));
+        let told: Vec<_> = held.iter().map(|it| (it.note.reason.as_deref(), it.note.detail.as_deref())).collect();
+        assert_eq!(told, [(Some("restored"), Some("found so when rosterd started"))]);
         world.say_picture(0).await;
         world.compare("it reports").await;
         let released = world.events(Kind::Released).await;
