@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
+use jiff::{SignedDuration, Timestamp};
 use rosterd_testkit::{Folder, Server, eventually_ok, get, patience, post};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::belief::Targets;
+use crate::cached::Cached;
 use crate::calendar::Calendar;
 
 /// A running rosterd.
@@ -16,6 +19,8 @@ pub(crate) struct Agent {
     server: Server,
     pub(crate) is_up: bool,
     config: PathBuf,
+    /// What a consumer remembers of each list.
+    cached: Mutex<BTreeMap<String, Cached>>,
 }
 
 /// What it takes.
@@ -28,6 +33,9 @@ pub(crate) struct Costs {
 
 /// Targets with the version of the rules that gave it.
 pub(crate) type Shown = BTreeMap<String, String>;
+
+/// How long after its time a target may still be shown that only time keeps, on a slow machine.
+const OVERDUE: SignedDuration = SignedDuration::from_secs(4);
 
 /// How a list is answered.
 #[derive(Debug)]
@@ -54,7 +62,7 @@ impl Agent {
             command
         })
         .await;
-        let agent = Self { server, is_up: true, config };
+        let agent = Self { server, is_up: true, config, cached: Mutex::default() };
         agent.is_in_use().await;
         agent
     }
@@ -103,9 +111,11 @@ impl Agent {
 
     /// A list.
     pub(crate) async fn list(&self, job: &str) -> List {
-        let Some((status, body)) = self.server.page(&format!("/sd/{job}")).await else {
+        let mut cached = self.cached().remove(job).unwrap_or_default();
+        let Some((status, body)) = cached.ask(&self.url(&format!("/sd/{job}"))).await else {
             return List::Other("nobody listens".to_owned());
         };
+        self.cached().insert(job.to_owned(), cached);
         match status {
             200 => entries(&body).map_or_else(List::Other, List::Shown),
             404 if body.contains("roster_unknown_job") => List::NoJob,
@@ -114,19 +124,46 @@ impl Agent {
         }
     }
 
-    /// The active targets of all jobs.
-    pub(crate) async fn targets(&self) -> Result<BTreeMap<String, Shown>, String> {
+    fn cached(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Cached>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The active targets of all jobs. None of them may be there because of a time that was over at this one.
+    pub(crate) async fn targets_at(&self, now: Option<Timestamp>) -> Result<BTreeMap<String, Shown>, String> {
         let data = self.data("/api/v1/targets?state=active").await?;
         let mut shown = BTreeMap::<String, Shown>::new();
         for target in data["activeTargets"].as_array().ok_or("there is no list of targets")? {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let (job, labels) = (text(&target["scrapePool"]), &target["labels"]);
             let (instance, version) = (text(&labels["instance"]), text(&labels["version"]));
+            if let Some(now) = now.filter(|_| target["held"]["reason"] == "grace") {
+                let until = target["held"]["until"].as_str().and_then(|until| until.parse::<Timestamp>().ok());
+                if until.is_none_or(|until| until + OVERDUE < now) {
+                    return Err(format!("it is {now}, and {instance} of {job} is there, {}", target["held"]));
+                }
+            }
             if let Some(before) = shown.entry(job).or_default().insert(instance.clone(), version) {
                 return Err(format!("{instance} is there twice, once with version {before}"));
             }
         }
         Ok(shown)
+    }
+
+    /// The active targets of all jobs.
+    pub(crate) async fn targets(&self) -> Result<BTreeMap<String, Shown>, String> {
+        self.targets_at(None).await
+    }
+
+    /// Whether it is shown as one that its source says.
+    pub(crate) async fn is_said(&self, address: &str) -> Result<bool, String> {
+        let data = self.data("/api/v1/targets?state=active").await?;
+        let targets = data["activeTargets"].as_array().ok_or("there is no list of targets")?;
+        Ok(targets.iter().any(|target| target["labels"]["instance"] == address && target["held"].is_null()))
+    }
+
+    /// How many targets of a job are scraped.
+    pub(crate) async fn scraped(&self, job: &str) -> f64 {
+        self.metric("rosterd_scrape_targets", &format!("job=\"{job}\"")).await
     }
 
     /// The `data` of an answer.

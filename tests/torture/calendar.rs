@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::{SignedDuration, Timestamp};
 use rosterd_testkit::{Folder, skipped};
 
 use crate::agent::write;
@@ -36,6 +37,11 @@ impl Calendar {
         self.seconds += seconds;
         write(&self.folder.path("offset"), &format!("{:+}", self.seconds));
         self.library.is_some()
+    }
+
+    /// What it says now.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::now() + SignedDuration::from_secs(if self.library.is_some() { self.seconds } else { 0 })
     }
 
     /// What a process needs in its environment to see it. The clock that only goes forward and the times of files stay as they are.

@@ -5,6 +5,7 @@
 
 mod agent; // the real rosterd, and what it answers
 mod belief; // what must and what may be shown; pure
+mod cached; // a consumer that asks for what is new
 mod calendar; // a calendar that jumps
 mod consumers; // those that hang
 mod damage; // files that are damaged
@@ -23,7 +24,7 @@ use rosterd_testkit::Leaks;
 use run::{Length, torture};
 
 /// How much happens in a run of which nobody says how long it is to be: half a minute.
-const EVENTS: usize = 24;
+const EVENTS: usize = 26;
 const SEED: u64 = 20_260_901;
 
 #[expect(clippy::disallowed_methods, reason = "whoever runs tests says so by the environment")]

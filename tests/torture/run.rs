@@ -13,7 +13,7 @@ use crate::belief::{Configured, Known};
 use crate::damage::{self, Stored};
 use crate::dice::Dice;
 use crate::event::{Event, Events, What};
-use crate::world::{Memory, World};
+use crate::world::{GRACED, Memory, PLAIN, World};
 
 /// How often is looked, besides after each event.
 const LOOKS: Duration = Duration::from_millis(150);
@@ -124,6 +124,12 @@ impl Run {
         }
     }
 
+    /// What follows what is shown has followed it, or does so in a moment.
+    async fn looks_later(&self, when: &str) {
+        let look = async || self.world.lock().await.look_later().await;
+        eventually_ok(patience(), &format!("{when}, what follows the roster is as it is"), look).await;
+    }
+
     async fn play(&self, events: Events, length: Length) {
         self.calm(&mut Dice::new(0)).await;
         for (number, event) in events.enumerate() {
@@ -137,7 +143,9 @@ impl Run {
             let what = event.what;
             let told = self.happens(event).await;
             self.story.tells(format!("{number} at {:.1}s: {what:?} {told}", self.begun.elapsed().as_secs_f64()));
-            self.looks(&format!("after event {number}, {what:?} {told}")).await;
+            let when = format!("after event {number}, {what:?} {told}");
+            self.looks(&when).await;
+            self.looks_later(&when).await;
         }
         self.calm(&mut Dice::new(0)).await;
         self.leaves_nothing().await;
@@ -185,7 +193,9 @@ impl Run {
                 }
                 self.is_killed(None).await
             }
-            What::Stop => self.stops().await,
+            What::Sleep => self.sleeps(dice).await,
+            What::Stop => self.stops(dice).await,
+            What::Meddle { job } => self.world.lock().await.meddles(job, dice).to_owned(),
             What::Damage => {
                 let what = *dice.pick(&[Stored::Roster, Stored::Ledger, Stored::Journal, Stored::Queue]);
                 self.is_killed(Some((what, dice))).await
@@ -253,6 +263,7 @@ impl Run {
                 self.looks("meanwhile").await;
             }
         }
+        self.looks_later("while a source lies").await;
         self.world.lock().await.jobs[job].tells(false).await;
         told
     }
@@ -393,7 +404,66 @@ impl Run {
         told
     }
 
-    async fn stops(&self) -> String {
+    /// Something goes that has a time of grace, which is over when the process begins again.
+    async fn sleeps(&self, dice: &mut Dice) -> String {
+        let gone = {
+            let mut world = self.world.lock().await;
+            let it = &mut world.jobs[GRACED];
+            let gone = if it.is_read() { it.loses_one(dice) } else { None };
+            if gone.is_some() {
+                it.tells(false).await;
+            }
+            gone
+        };
+        if let Some(gone) = &gone {
+            let look = async || match self.world.lock().await.agent.is_said(gone).await? {
+                true => Err(format!("{gone} is there")),
+                false => Ok(()),
+            };
+            eventually_ok(patience(), "a source is read", look).await;
+            self.rests("before the kill").await;
+        }
+        let seconds = i64::try_from(60 + dice.below(4000)).expect("it is small");
+        self.world.lock().await.jumps(seconds);
+        self.is_killed(None).await;
+        format!("{seconds:+}, gone before: {gone:?}")
+    }
+
+    /// For so long that what was shown is stored, where that works.
+    async fn rests(&self, when: &str) {
+        for _ in 0..5 {
+            sleep(LOOKS).await;
+            self.looks(when).await;
+        }
+    }
+
+    /// A job changes, and its source cannot be read any more.
+    async fn changes_last(&self, dice: &mut Dice) -> String {
+        let job = *dice.pick(&PLAIN);
+        {
+            let mut world = self.world.lock().await;
+            let it = &mut world.jobs[job];
+            if !it.is_read() {
+                return String::new();
+            }
+            it.change(dice);
+            it.tells(false).await;
+        }
+        // What is braked is not shown as it is said, and what was said before may be the same.
+        for _ in 0..20 {
+            self.looks("before the end").await;
+            if self.world.lock().await.jobs[job].belief.is_seen() {
+                break;
+            }
+            sleep(LOOKS).await;
+        }
+        let failed = self.fails(job, dice).await;
+        let is_seen = self.world.lock().await.jobs[job].belief.is_seen();
+        format!("job {job} changed, shown: {is_seen}, then {failed}")
+    }
+
+    async fn stops(&self, dice: &mut Dice) -> String {
+        let told = self.changes_last(dice).await;
         let mut world = self.world.lock().await;
         world.agent.stop().await;
         world.damage = None;
@@ -403,7 +473,7 @@ impl Run {
         }
         world.receiver.stopped();
         self.begins_again(&mut world).await;
-        String::new()
+        told
     }
 
     async fn begins_again(&self, world: &mut World) {
@@ -437,15 +507,7 @@ impl Run {
 
     async fn jumps(&self, dice: &mut Dice) -> String {
         let seconds = i64::try_from(1 + dice.below(4000)).expect("it is small") * if dice.one_in(2) { 1 } else { -1 };
-        let mut world = self.world.lock().await;
-        world.receiver.jumped();
-        if world.calendar.jump(seconds) {
-            world.has_jumped = true;
-        }
-        // Of times that come again the journal tells what is the last to happen at them.
-        if seconds < 0 {
-            world.memories.clear();
-        }
+        self.world.lock().await.jumps(seconds);
         format!("{seconds:+}")
     }
 

@@ -22,8 +22,8 @@ pub(crate) enum Kind {
 
 /// A source that a test has in its hand.
 pub(crate) enum Source {
-    Http { address: SocketAddr, server: Option<ScriptedServer> },
-    File { folder: Folder },
+    Http { address: SocketAddr, server: Option<ScriptedServer>, lists: usize },
+    File { folder: Folder, lists: usize },
     Consul(FakeConsul),
     Kubernetes { server: FakeApiServer, pods: Targets },
     Static(Targets),
@@ -58,11 +58,12 @@ fn host(address: &str) -> &str {
     address.split(':').next().unwrap_or_default()
 }
 
-/// A list as files and servers have it, in some groups.
-fn list(targets: &Targets) -> String {
+/// A list as files and servers have it, in some groups; of every other list some targets are in both.
+fn list(targets: &Targets, number: usize) -> String {
     let targets: Vec<_> = targets.iter().collect();
     let half = targets.len() / 2;
-    json!([{"targets": &targets[..half]}, {"targets": &targets[half..]}]).to_string()
+    let again = if number.is_multiple_of(2) { half / 2 } else { half };
+    json!([{"targets": &targets[..half]}, {"targets": &targets[again..]}]).to_string()
 }
 
 /// Ten megabytes of no JSON.
@@ -77,9 +78,9 @@ impl Source {
         match kind {
             Kind::Http => {
                 let server = ScriptedServer::start([Step::get(LIST).any_times().status(503)]).await;
-                Self::Http { address: server.address(), server: Some(server) }
+                Self::Http { address: server.address(), server: Some(server), lists: 0 }
             }
-            Kind::File => Self::File { folder: Folder::new() },
+            Kind::File => Self::File { folder: Folder::new(), lists: 0 },
             Kind::Consul => Self::Consul(FakeConsul::start().await),
             Kind::Kubernetes => Self::Kubernetes { server: FakeApiServer::start().await, pods: Targets::new() },
             Kind::Static => Self::Static(Targets::new()),
@@ -92,7 +93,7 @@ impl Source {
             Self::Http { address, .. } => {
                 format!("http_sd_configs: [{{url: 'http://{address}{LIST}', refresh_interval: {interval}}}]")
             }
-            Self::File { folder } => {
+            Self::File { folder, .. } => {
                 let path = folder.path(FILE);
                 format!("file_sd_configs: [{{files: ['{}'], refresh_interval: {interval}}}]", path.display())
             }
@@ -130,9 +131,10 @@ impl Source {
 
     /// It answers with all of these, whole.
     pub(crate) async fn tell(&mut self, targets: &Targets) {
+        let list = self.list(targets);
         match self {
-            Self::Http { .. } => self.answer(Step::get(LIST).json(list(targets))).await,
-            Self::File { folder } => drop(folder.replace(FILE, list(targets))),
+            Self::Http { .. } => self.answer(Step::get(LIST).json(list)).await,
+            Self::File { folder, .. } => drop(folder.replace(FILE, list)),
             Self::Consul(server) => {
                 let instance =
                     |address: &String| json!({"Node": {"Address": host(address)}, "Service": {"Port": PORT}});
@@ -153,18 +155,31 @@ impl Source {
         }
     }
 
+    /// What it answers where it is a list.
+    fn list(&mut self, targets: &Targets) -> String {
+        let number = match self {
+            Self::Http { lists, .. } | Self::File { lists, .. } => {
+                *lists += 1;
+                *lists
+            }
+            _ => 1,
+        };
+        list(targets, number)
+    }
+
     /// The same, byte by byte, or in another way that needs patience.
     pub(crate) async fn tell_slowly(&mut self, targets: &Targets) {
+        let list = self.list(targets);
         match self {
             Self::Http { .. } => {
-                let (list, pause) = (list(targets), Duration::from_millis(20));
+                let pause = Duration::from_millis(20);
                 let part = list.len() / 20 + 1;
                 self.answer(Step::get(LIST).json(list).in_parts(part).pause(pause)).await;
             }
             // One that is written in place is not whole for a moment.
-            Self::File { folder } => {
+            Self::File { folder, .. } => {
                 folder.write(FILE, "[");
-                folder.write(FILE, list(targets));
+                folder.write(FILE, list);
             }
             Self::Kubernetes { server, .. } => {
                 server.cut_watches();
@@ -176,7 +191,7 @@ impl Source {
 
     /// What it tells is nothing; of a file in a way that is no list at all.
     pub(crate) async fn vanish(&mut self, dice: &mut Dice) {
-        let Self::File { folder } = self else { return self.tell(&Targets::new()).await };
+        let Self::File { folder, .. } = self else { return self.tell(&Targets::new()).await };
         if !folder.path(FILE).exists() {
             return;
         }
@@ -189,7 +204,7 @@ impl Source {
 
     /// It goes wrong from now on.
     pub(crate) async fn fail(&mut self, how: &str, targets: &Targets, dice: &mut Dice) {
-        let whole = list(targets);
+        let whole = list(targets, 1);
         match self {
             Self::Http { server, .. } => {
                 let step = Step::get(LIST);
@@ -217,7 +232,7 @@ impl Source {
                 };
                 self.answer(step).await;
             }
-            Self::File { folder } => drop(match how {
+            Self::File { folder, .. } => drop(match how {
                 "torn" => folder.write(FILE, &whole[..1 + dice.below(whole.len() - 2)]),
                 "garbage" => folder.write(FILE, garbage(dice)),
                 _ => folder.write(FILE, r#"{"error": "not now"}"#),
@@ -243,7 +258,7 @@ impl Source {
     }
 
     async fn answer(&mut self, step: Step) {
-        let Self::Http { address, server } = self else { return };
+        let Self::Http { address, server, .. } = self else { return };
         let step = step.any_times();
         match server {
             Some(server) => server.then(step),

@@ -10,8 +10,8 @@ use std::time::Duration;
 use rosterd_testkit::Folder;
 use tokio::time::Instant;
 
-use crate::agent::{Agent, Costs, List, Shown, entries};
-use crate::belief::{Belief, Configured, Known, Rules, Targets, UNWRITTEN};
+use crate::agent::{Agent, Costs, List, Shown, entries, write};
+use crate::belief::{APART, Belief, Configured, Known, Place, Rules, Targets, UNWRITTEN};
 use crate::calendar::Calendar;
 use crate::consumers::Consumers;
 use crate::damage::Damage;
@@ -20,20 +20,32 @@ use crate::disk::Disk;
 use crate::receiver::Receiver;
 use crate::source::{Kind, Source, address};
 
-/// A job: its name, what it reads, how many targets there are, what else is set for it, and its time of grace.
-struct Spec(&'static str, Kind, usize, &'static str, u64);
+/// A job: its name, what it reads, how many targets there are, what confirms that they are gone, and its time of grace.
+struct Spec(&'static str, Kind, usize, Confirm, u64);
+
+/// What confirms that so many targets are gone.
+#[derive(Debug, Clone, Copy)]
+enum Confirm {
+    Reading,
+    After(u64),
+    Never,
+}
 
 const JOBS: [Spec; 9] = [
-    Spec("web", Kind::Http, 30, "{}", 0),
-    Spec("graced", Kind::Http, 14, "{target_removal_grace: 4s}", 4),
-    Spec("few", Kind::Http, 5, "{}", 0),
-    Spec("never", Kind::Http, 40, "{brake: {confirm: never}}", 0),
-    Spec("file", Kind::File, 24, "{}", 0),
-    Spec("consul", Kind::Consul, 16, "{}", 0),
-    Spec("pods", Kind::Kubernetes, 20, "{}", 0),
-    Spec("fixed", Kind::Static, 12, "{}", 0),
-    Spec("late", Kind::Http, 12, "{}", 0),
+    Spec("web", Kind::Http, 30, Confirm::Reading, 0),
+    Spec("graced", Kind::Http, 14, Confirm::Reading, 12),
+    Spec("few", Kind::Http, 5, Confirm::Reading, 0),
+    Spec("never", Kind::Http, 40, Confirm::Never, 0),
+    Spec("file", Kind::File, 24, Confirm::After(8), 0),
+    Spec("consul", Kind::Consul, 16, Confirm::Reading, 0),
+    Spec("pods", Kind::Kubernetes, 20, Confirm::Reading, 0),
+    Spec("fixed", Kind::Static, 12, Confirm::Reading, 0),
+    Spec("late", Kind::Http, 12, Confirm::Reading, 0),
 ];
+/// The job that has a time of grace.
+pub(crate) const GRACED: usize = 1;
+/// Jobs whose sources answer requests, and that have none.
+pub(crate) const PLAIN: [usize; 3] = [0, 2, 3];
 /// The job that is not there at the start, and whose source fails then.
 const LATE: usize = 8;
 /// How often sources are read.
@@ -46,7 +58,7 @@ pub(crate) struct Job {
     pub(crate) name: &'static str,
     number: usize,
     size: usize,
-    settings: &'static str,
+    settings: String,
     pub(crate) belief: Belief,
     pub(crate) source: Source,
     /// What the source has, whether it can be read or not.
@@ -91,13 +103,18 @@ pub(crate) struct World {
 }
 
 impl Job {
-    async fn start(number: usize, Spec(name, kind, size, settings, grace): &Spec) -> Self {
+    async fn start(number: usize, Spec(name, kind, size, confirm, grace): &Spec) -> Self {
+        let (confirmed, confirm) = match confirm {
+            Confirm::Reading => (Some(APART), "reading".to_owned()),
+            Confirm::After(seconds) => (Some(Duration::from_secs(*seconds)), format!("{seconds}s")),
+            Confirm::Never => (None, "never".to_owned()),
+        };
         Self {
             name,
             number,
             size: *size,
-            settings,
-            belief: Belief::new(true, Duration::from_secs(*grace)),
+            settings: format!("{{brake: {{confirm: {confirm}}}, target_removal_grace: {grace}s}}"),
+            belief: Belief::new(confirmed, Duration::from_secs(*grace)),
             source: Source::start(*kind).await,
             has: (0..*size).map(|target| address(number, target)).collect(),
             fails: false,
@@ -131,10 +148,15 @@ impl Job {
         }
     }
 
-    fn loses_one(&mut self, dice: &mut Dice) {
-        if let Some(address) = self.has.iter().nth(dice.below(self.has.len().max(1))).cloned() {
-            self.has.remove(&address);
-        }
+    pub(crate) fn loses_one(&mut self, dice: &mut Dice) -> Option<String> {
+        let address = self.has.iter().nth(dice.below(self.has.len().max(1))).cloned()?;
+        self.has.take(&address)
+    }
+
+    /// Whether what its source says is read.
+    pub(crate) fn is_read(&self) -> bool {
+        let Belief { configured, known, .. } = &self.belief;
+        !self.fails && *configured == Configured::Yes && matches!(known, Known::Since(_))
     }
 
     /// Less than half of what there is.
@@ -182,9 +204,9 @@ impl Job {
     }
 
     /// What is wrong with what is shown of it somewhere.
-    fn complains(&self, place: &str, shown: &Shown) -> Result<(), String> {
+    fn complains(&self, what: &str, place: Place, shown: &Shown) -> Result<(), String> {
         let now = Instant::now();
-        let (must, may) = (self.belief.must(now), self.belief.may());
+        let (must, may) = (self.belief.must(place, now), self.belief.may(place));
         let missing: Vec<_> = must.iter().filter(|address| !shown.contains_key(*address)).collect();
         let wrong: Vec<_> = shown.keys().filter(|address| !may.contains(*address)).collect();
         let versions: Vec<_> =
@@ -194,7 +216,7 @@ impl Job {
         }
         let name = self.name;
         Err(format!(
-            "{place} of {name} has {} targets, not {missing:?}, but {wrong:?}, and labels of versions {versions:?}; {:#?}",
+            "{what} of {name} has {} targets, not {missing:?}, but {wrong:?}, and labels of versions {versions:?}; {:#?}",
             shown.len(),
             self.belief
         ))
@@ -271,6 +293,16 @@ impl World {
         self.receiver.calms().await;
     }
 
+    /// The calendar jumps.
+    pub(crate) fn jumps(&mut self, seconds: i64) {
+        self.receiver.jumped();
+        self.has_jumped |= self.calendar.jump(seconds);
+        // Of times that come again the journal tells what is the last to happen at them.
+        if seconds < 0 {
+            self.memories.clear();
+        }
+    }
+
     /// What was not stored is lost.
     pub(crate) fn is_killed(&mut self) {
         let written = self.disk_fails.unwrap_or_else(Instant::now) - UNWRITTEN;
@@ -295,20 +327,57 @@ impl World {
     }
 
     /// What is wrong with what consumers see now.
-    pub(crate) async fn look(&self) -> Result<(), String> {
-        let shown = if self.agent.is_up { Some(self.agent.targets().await?) } else { None };
+    pub(crate) async fn look(&mut self) -> Result<(), String> {
+        // Times on a calendar that jumped say nothing until the process begins again.
+        let now = (!self.has_jumped).then(|| self.calendar.now());
+        let shown = if self.agent.is_up { Some(self.agent.targets_at(now).await?) } else { None };
+        for (name, shown) in shown.iter().flatten() {
+            let seen = shown.keys().cloned().collect();
+            let job = self.jobs.iter_mut().find(|job| job.name == name && job.belief.configured == Configured::Yes);
+            job.into_iter().for_each(|job| job.belief.sees(&seen, Instant::now()));
+        }
         let nothing = Shown::new();
         for job in &self.jobs {
             self.look_at_list(job).await?;
             self.look_at_file(job)?;
             let Some(shown) = shown.as_ref().map(|shown| shown.get(job.name).unwrap_or(&nothing)) else { continue };
             match (job.belief.configured, job.belief.known) {
-                (Configured::Yes, Known::Since(_)) => job.complains("/api/v1/targets", shown)?,
+                (Configured::Yes, Known::Since(_)) => job.complains("/api/v1/targets", Place::Answer, shown)?,
                 (Configured::No, _) | (_, Known::Never) if !shown.is_empty() => {
                     return Err(format!("/api/v1/targets has targets of {}: {shown:?}", job.name));
                 }
-                _ if !shown.is_empty() => job.complains("/api/v1/targets", shown)?,
+                _ if !shown.is_empty() => job.complains("/api/v1/targets", Place::Answer, shown)?,
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What is wrong with what is told or done a moment later: by the journal, and by those that scrape.
+    pub(crate) async fn look_later(&self) -> Result<(), String> {
+        if !self.agent.is_up {
+            return Ok(());
+        }
+        // What of it is damaged is told when it was read.
+        let told = if self.damage.is_none() { Some(self.agent.roster(None).await?.0) } else { None };
+        let shown = self.agent.targets().await?;
+        let is_known =
+            |job: &&Job| job.belief.configured == Configured::Yes && matches!(job.belief.known, Known::Since(_));
+        for job in self.jobs.iter().filter(is_known) {
+            if let Some(told) = &told {
+                let (now, nothing) = (Instant::now(), Targets::new());
+                let (told, belief) = (told.get(job.name).unwrap_or(&nothing), &job.belief);
+                let (must, may) = (belief.must(Place::File, now), belief.may(Place::File));
+                let (missing, wrong): (Vec<_>, Vec<_>) =
+                    (must.difference(told).collect(), told.difference(&may).collect());
+                if !(missing.is_empty() && wrong.is_empty()) {
+                    let name = job.name;
+                    return Err(format!("the journal tells of {name} not {missing:?}, but {wrong:?}; {belief:#?}"));
+                }
+            }
+            let (scraped, shown) = (self.agent.scraped(job.name).await, shown.get(job.name).map_or(0, Shown::len));
+            if scraped != shown as f64 {
+                return Err(format!("{scraped} targets of {} are scraped, and {shown} are shown", job.name));
             }
         }
         Ok(())
@@ -318,7 +387,7 @@ impl World {
         let list = self.agent.list(job.name).await;
         match (&list, job.belief.configured, job.belief.known) {
             (List::Shown(shown), Configured::Yes | Configured::Maybe, Known::Since(_) | Known::Maybe) => {
-                return job.complains("the list", shown);
+                return job.complains("the list", Place::Answer, shown);
             }
             (List::NoJob, Configured::No | Configured::Maybe, _)
             | (List::Unknown, Configured::Yes | Configured::Maybe, Known::Never | Known::Maybe) => return Ok(()),
@@ -340,7 +409,7 @@ impl World {
                 let shown = entries(&text)?;
                 // What was published of a job that is not there any more, or is back, may be older.
                 match job.is_published && job.belief.configured == Configured::Yes {
-                    true => job.complains("the file", &shown),
+                    true => job.complains("the file", Place::File, &shown),
                     false => Ok(()),
                 }
             }
@@ -358,6 +427,20 @@ impl World {
             true => Ok(()),
             false => Err(format!("the file of {} was written in place: {now:?} is where {before:?} was", job.name)),
         }
+    }
+
+    /// Somebody else removes the file of a job, or puts another one there. Returns what was done.
+    pub(crate) fn meddles(&mut self, job: usize, dice: &mut Dice) -> &'static str {
+        let file = self.file(&self.jobs[job]);
+        if !std::mem::take(&mut self.jobs[job].is_published) {
+            return "not now";
+        }
+        if dice.one_in(2) {
+            std::fs::remove_file(file).expect("a file that was published can be removed");
+            return "removed";
+        }
+        write(&file, "[{\"targets\": [\"another:1\"]}]");
+        "another"
     }
 
     /// The file of a job as it is now, which is looked at again later.
@@ -421,7 +504,7 @@ impl World {
 
     /// Whether what its source says confirms what is braked of a job.
     pub(crate) fn confirms(&self, name: &str) -> bool {
-        self.jobs.iter().any(|job| job.name == name && !job.settings.contains("confirm: never"))
+        self.jobs.iter().any(|job| job.name == name && job.belief.is_confirmed())
     }
 
     /// What is held of a job is let go of as somebody asks for it, were it in its time of grace.
