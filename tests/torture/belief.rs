@@ -146,7 +146,7 @@ impl Belief {
         is_held
     }
 
-    /// What was braked may have been let go of: a job that is taken out keeps no such thing, nor does time that jumped.
+    /// What was braked may have been let go of: a job that is taken out keeps no such thing.
     pub(crate) fn forgets_holds(&mut self, now: Instant) {
         self.gone.values_mut().for_each(|until| *until = now);
         let until = Some(now);
@@ -154,6 +154,14 @@ impl Belief {
         let at = self.told.len().saturating_sub(1);
         self.told.splice(at..at, lies);
         self.seen = self.seen.min(at);
+    }
+
+    /// Time has jumped: what it confirms or ends may be over.
+    pub(crate) fn leaps(&mut self, now: Instant) {
+        if self.is_confirmed() {
+            return self.forgets_holds(now);
+        }
+        self.gone.values_mut().for_each(|until| *until = now);
     }
 
     pub(crate) fn uses(&mut self, rules: Rules) {
@@ -339,6 +347,7 @@ mod tests {
         belief.says(targets(0..20), now);
         belief.is_settled(&Targets::new(), now);
         assert!(belief.lies(Targets::new(), now));
+        belief.leaps(now);
         assert_eq!(belief.must(Place::Answer, now + Duration::from_secs(3600)), targets(0..20));
         belief.forgets_holds(now);
         assert_eq!(belief.must(Place::Answer, now), Targets::new());

@@ -1,6 +1,9 @@
 //! What can happen, thrown with the dice.
 
+use std::ops::Range;
+
 use crate::dice::Dice;
+use crate::world::{LATE, NEVER};
 
 /// Something that happens. What is thrown for it in detail follows from its `dice`.
 #[derive(Debug, Clone)]
@@ -57,8 +60,12 @@ pub(crate) enum What {
 const RUSH: usize = 8;
 
 /// The throws that things happen by, of each kind one that need not be waited for long: each of them happens once before chance decides,
-/// so that a short run has them all.
-const KINDS: [usize; 18] = [0, 10, 12, 18, 23, 25, 28, 30, 31, 33, 34, 38, 39, 41, 44, 45, 47, 50];
+/// so that a short run has them all. Of jobs one comes, and one goes.
+const KINDS: [usize; 19] = [0, 10, 12, 18, 23, 25, 28, 29, 30, 31, 33, 34, 38, 39, 41, 44, 45, 47, 50];
+
+/// To whom something happens first: many targets go of one whose removal another reading confirms; one lies of which nothing but a person
+/// lets go; and the last one comes, of which nothing is known then.
+const FIRSTS: [(Range<usize>, usize); 3] = [(10..12, 0), (12..18, NEVER), (28..30, LATE)];
 
 /// What happens, one after the other, without an end.
 pub(crate) struct Events {
@@ -67,13 +74,13 @@ pub(crate) struct Events {
     rush: usize,
     /// The kinds that did not happen yet.
     kinds: Vec<usize>,
-    /// The job that comes first.
-    late: Option<usize>,
+    /// The jobs that something happens to first, with its throws.
+    firsts: Vec<(Range<usize>, usize)>,
 }
 
 impl Events {
     pub(crate) fn new(dice: Dice, jobs: usize) -> Self {
-        Self { dice, jobs, rush: 0, kinds: KINDS.to_vec(), late: Some(jobs - 1) }
+        Self { dice, jobs, rush: 0, kinds: KINDS.to_vec(), firsts: FIRSTS.to_vec() }
     }
 }
 
@@ -87,11 +94,14 @@ impl Iterator for Events {
             self.rush = 0;
             return Some(Event { what: What::Calm, dice: dice.fork() });
         }
-        let job = dice.below(self.jobs);
+        let mut job = dice.below(self.jobs);
         let thrown = match self.kinds.len() {
             0 => dice.below(53),
             left => self.kinds.swap_remove(dice.below(left)),
         };
+        if let Some(at) = self.firsts.iter().position(|(throws, _)| throws.contains(&thrown)) {
+            job = self.firsts.swap_remove(at).1;
+        }
         let what = match thrown {
             0..10 => What::Change { job },
             10..12 => What::Turn { job },
@@ -99,8 +109,7 @@ impl Iterator for Events {
             18..23 => What::Fail { job },
             23..25 => What::Flap { job },
             25..28 => What::Heal { job },
-            // First the last one: it is not there at the start, and nothing is known of it when it comes.
-            28..30 => What::Toggle { job: self.late.take().unwrap_or(job) },
+            28..30 => What::Toggle { job },
             30 => What::Pace { job },
             31..33 => What::Rules { job },
             33 => What::Invalid,
@@ -123,6 +132,6 @@ fn each_kind_happens_in_a_short_run() {
     let kind = |event: Event| format!("{:?}", event.what).split([' ', '{']).next().map(str::to_owned);
     for seed in 0..50 {
         let kinds: std::collections::BTreeSet<_> = Events::new(Dice::new(seed), 9).take(26).filter_map(kind).collect();
-        assert!(kinds.len() > KINDS.len(), "{kinds:?}");
+        assert!(kinds.len() >= KINDS.len(), "{kinds:?}");
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Receiver {
     wanted: Option<Vec<usize>>,
     /// What had been scraped at the last one.
     drained: Vec<usize>,
+    /// Whether they have had a temper.
+    had_temper: bool,
 }
 
 impl Receiver {
@@ -48,7 +50,7 @@ impl Receiver {
             End::start("one", "prometheus.WriteRequest", &addresses).await,
             End::start("two", "io.prometheus.write.v2.Request", &addresses).await,
         ];
-        Self { drained: vec![0; targets.len()], targets, ends, wanted: None }
+        Self { drained: vec![0; targets.len()], targets, ends, wanted: None, had_temper: false }
     }
 
     /// Items of `scrape_configs`.
@@ -71,10 +73,13 @@ impl Receiver {
         format!("remote_write:\n{}", self.ends.iter().map(End::configuration).collect::<String>())
     }
 
-    /// Puts one of the receivers into another mood, and says which.
+    /// Puts one of the receivers into another mood, and says which: first into that which has most of them.
     pub(crate) async fn temper(&mut self, dice: &mut Dice) -> String {
         let end = &mut self.ends[dice.below(2)];
-        let mood = *dice.pick(&Mood::ALL);
+        let mood = match std::mem::replace(&mut self.had_temper, true) {
+            true => *dice.pick(&Mood::ALL),
+            false => Mood::Fickle,
+        };
         end.change(mood, dice.fork()).await;
         format!("receiver {} {mood:?}", end.name)
     }

@@ -232,7 +232,7 @@ impl Run {
     }
 
     async fn lies(&self, job: usize, readings: usize, dice: &mut Dice) -> String {
-        let (told, before) = {
+        let (told, is_held, before) = {
             let mut world = self.world.lock().await;
             let it = &mut world.jobs[job];
             if it.fails || !it.source.tells_at_once() {
@@ -248,7 +248,7 @@ impl Run {
             let is_read = it.belief.configured == Configured::Yes;
             let told = format!("{} of {}, held: {is_held}", part.len(), it.has.len());
             let before = it.source.requests().filter(|_| is_read);
-            (told, before.map(|before| (before, it.source.readings(readings))))
+            (told, is_held, before.map(|before| (before, it.source.readings(readings))))
         };
         if let Some((before, readings)) = before {
             let look = async || {
@@ -263,9 +263,38 @@ impl Run {
                 self.looks("meanwhile").await;
             }
         }
+        let meanwhile = if is_held { self.happens_meanwhile(job, dice).await } else { "nothing".to_owned() };
+        self.looks(&meanwhile).await;
         self.looks_later("while a source lies").await;
         self.world.lock().await.jobs[job].tells(false).await;
-        told
+        format!("{told}, meanwhile: {meanwhile}")
+    }
+
+    /// What is held of a job has to outlive reloads and kills. Returns what happened.
+    async fn happens_meanwhile(&self, job: usize, dice: &mut Dice) -> String {
+        let reload = *dice.pick(&["no reload", "another pace", "other rules"]);
+        match reload {
+            "another pace" => self.world.lock().await.jobs[job].changes_pace(),
+            "other rules" => self.world.lock().await.changes_rules(job, dice),
+            _ => {}
+        }
+        self.reloads().await;
+        self.looks(reload).await;
+        // A process that knows nothing of what was holds nothing of it.
+        let is_stored = self.world.lock().await.disk_fails.is_none();
+        let kill = *dice.pick(&["no kill", "a kill", "a kill for an hour"]);
+        if kill == "no kill" || !is_stored {
+            return reload.to_owned();
+        }
+        self.rests("before the kill").await;
+        if kill == "a kill for an hour" {
+            self.world.lock().await.jumps(3600);
+        }
+        self.is_killed(None).await;
+        // It is read at once, and once more.
+        self.rests(kill).await;
+        self.rests(kill).await;
+        format!("{reload}, {kill}")
     }
 
     async fn fails(&self, job: usize, dice: &mut Dice) -> String {
@@ -404,7 +433,7 @@ impl Run {
         told
     }
 
-    /// Something goes that has a time of grace, which is over when the process begins again.
+    /// Something goes that has a time of grace, which may be over when the process begins again.
     async fn sleeps(&self, dice: &mut Dice) -> String {
         let gone = {
             let mut world = self.world.lock().await;
@@ -423,7 +452,8 @@ impl Run {
             eventually_ok(patience(), "a source is read", look).await;
             self.rests("before the kill").await;
         }
-        let seconds = i64::try_from(60 + dice.below(4000)).expect("it is small");
+        // Or it goes on where it was.
+        let seconds = i64::try_from((60 + dice.below(4000)) * dice.below(2)).expect("it is small");
         self.world.lock().await.jumps(seconds);
         self.is_killed(None).await;
         format!("{seconds:+}, gone before: {gone:?}")
@@ -437,29 +467,32 @@ impl Run {
         }
     }
 
-    /// A job changes, and its source cannot be read any more.
+    /// Jobs change one after the other, and their sources cannot be read any more: who asks later is shown what was shown last.
     async fn changes_last(&self, dice: &mut Dice) -> String {
-        let job = *dice.pick(&PLAIN);
-        {
+        let mut changed = Vec::new();
+        for job in PLAIN {
             let mut world = self.world.lock().await;
             let it = &mut world.jobs[job];
-            if !it.is_read() {
-                return String::new();
+            if it.is_read() {
+                it.change(dice);
+                it.tells(false).await;
+                changed.push(job);
             }
-            it.change(dice);
-            it.tells(false).await;
         }
         // What is braked is not shown as it is said, and what was said before may be the same.
         for _ in 0..20 {
             self.looks("before the end").await;
-            if self.world.lock().await.jobs[job].belief.is_seen() {
+            let world = self.world.lock().await;
+            if changed.iter().all(|job| world.jobs[*job].belief.is_seen()) {
                 break;
             }
+            drop(world);
             sleep(LOOKS).await;
         }
-        let failed = self.fails(job, dice).await;
-        let is_seen = self.world.lock().await.jobs[job].belief.is_seen();
-        format!("job {job} changed, shown: {is_seen}, then {failed}")
+        for job in &changed {
+            self.fails(*job, dice).await;
+        }
+        format!("jobs {changed:?} changed and failed")
     }
 
     async fn stops(&self, dice: &mut Dice) -> String {

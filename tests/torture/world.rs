@@ -44,10 +44,12 @@ const JOBS: [Spec; 9] = [
 ];
 /// The job that has a time of grace.
 pub(crate) const GRACED: usize = 1;
+/// The job of which nothing but a person lets go of what is braked.
+pub(crate) const NEVER: usize = 3;
 /// Jobs whose sources answer requests, and that have none.
 pub(crate) const PLAIN: [usize; 3] = [0, 2, 3];
 /// The job that is not there at the start, and whose source fails then.
-const LATE: usize = 8;
+pub(crate) const LATE: usize = 8;
 /// How often sources are read.
 const PACES: [&str; 2] = ["1s", "2s"];
 /// Numbers of targets that show how late an answer is.
@@ -180,13 +182,13 @@ impl Job {
     }
 
     /// The source has a target that it never had, and tells so.
-    async fn marks(&mut self, mark: usize) {
+    async fn marks(&mut self, mark: usize, slowly: bool) {
         let mark = address(self.number, MARKS + mark);
         if let Some(before) = self.mark.replace(mark.clone()) {
             self.has.remove(&before);
         }
         self.has.insert(mark);
-        self.tells(false).await;
+        self.tells(slowly).await;
     }
 
     pub(crate) fn changes_pace(&mut self) {
@@ -283,7 +285,7 @@ impl World {
         for job in &mut self.jobs {
             let is_awaited = job.belief.configured != Configured::No || job.belief.known != Known::Never;
             if !job.is_fixed() && is_awaited {
-                job.marks(self.marks).await;
+                job.marks(self.marks, self.marks.is_multiple_of(2)).await;
             }
         }
         if let Some(disk) = &mut self.disk {
@@ -316,7 +318,7 @@ impl World {
         let now = Instant::now();
         for job in &mut self.jobs {
             if self.has_jumped {
-                job.belief.forgets_holds(now);
+                job.belief.leaps(now);
             }
             // What is stored where nothing can be written cannot be read either.
             if self.disk_fails.is_some() && matches!(job.belief.known, Known::Since(_)) {
