@@ -348,6 +348,35 @@ fn jobs_that_are_too_small_are_braked_together() {
 }
 
 #[test]
+fn what_jobs_together_had_counts_no_more_once_that_it_is_gone_is_confirmed_or_configured() {
+    let start = now();
+    let small = |name: &str, rules: &str| {
+        let keeping = Keeping { brake: Some(Brake { min_targets: 10, ..BRAKE }), grace: Duration::ZERO };
+        JobSpec { keeping, ..job(name, &["p/1"], rules) }
+    };
+    let jobs = |rules| Wanted { brake: Some(BRAKE), ..wanted(vec![small("a", rules), small("b", rules)]) };
+    let of_eight = ["h:1", "h:2", "h:3", "h:4", "h:5", "h:6", "h:7", "h:8"];
+    let left = |state: &State| ["a", "b"].map(|job| (instances(state, job).len(), held(state, job).len()));
+    let of_eight_each = || {
+        let mut state = State::default();
+        state.set_jobs(jobs("[]"), start);
+        state.update(reading(vec![group("s", &of_eight)]), start);
+        state
+    };
+    let mut confirmed = of_eight_each();
+    confirmed.update(again(vec![group("s", &of_eight[..3])]), at(start, 60));
+    assert_eq!(left(&confirmed), [(8, 5); 2]);
+    confirmed.update(again(vec![]), at(start, 120));
+    let mut configured = of_eight_each();
+    configured.set_jobs(jobs("[{source_labels: [__address__], regex: 'h:[4-8]', action: drop}]"), at(start, 120));
+    for mut state in [confirmed, configured] {
+        assert_eq!(left(&state), [(3, 0); 2]);
+        state.update(again(vec![group("s", &of_eight[..2])]), at(start, 180));
+        assert_eq!(left(&state), [(2, 0); 2], "a third of what was left is not much");
+    }
+}
+
+#[test]
 fn a_target_that_is_gone_for_a_moment_stays() {
     let start = now();
     let (mut state, _) = four(gracious(300), start);
@@ -452,6 +481,111 @@ fn a_provider_with_the_same_data_takes_over_what_is_kept() {
     assert_eq!(held(&state, "a"), all_held(&ALL, Braked));
     kept.take(state.update(Update { provider: key("p/1-2"), ..reading(vec![group("s", &ALL[..1])]) }, at(start, 40)));
     assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned()], vec![]));
+}
+
+#[test]
+fn of_providers_with_the_same_data_each_keeps_its_own() {
+    let start = now();
+    let of = |providers: &[&str]| vec![JobSpec { keeping: gracious(300), ..job("a", providers, "[]") }];
+    let other = |update: Update| Update { provider: key("p/1-2"), ..update };
+    for (stays, left) in [("p/1", ["h:1", "h:2"]), ("p/1-2", ["h:3", "h:4"])] {
+        let (mut state, mut kept) = (State::default(), Kept::default());
+        kept.take(state.set_jobs(wanted(of(&["p/1", "p/1-2"])), start));
+        for (most, read) in [(2, reading as fn(_) -> _), (1, again)] {
+            let (first, second) = (&ALL[..most], &ALL[2..2 + most]);
+            kept.take(state.update(read(vec![group("s", first)]), start));
+            kept.take(state.update(other(read(vec![group("s", second)])), start));
+        }
+        assert_eq!(held(&state, "a"), all_held(&["h:2", "h:4"], Grace));
+        kept.take(state.set_jobs(wanted(of(&[stays])), at(start, 10)));
+        assert_eq!(
+            (instances(&state, "a"), held(&state, "a")),
+            (left.map(str::to_owned).to_vec(), all_held(&left[1..], Grace))
+        );
+        let mut state = State::default();
+        kept.restart_at(&mut state, of(&[stays]), at(start, 20));
+        assert!(held(&state, "a").ends_with(&all_held(&left[1..], Grace)), "{:?}", held(&state, "a"));
+    }
+}
+
+#[test]
+fn nothing_is_stored_of_what_a_job_kept_that_is_gone() {
+    let start = now();
+    let is_stored = |kept: &Kept| kept.0.keys().any(|key| key.as_str().starts_with(STORED));
+    let gone = || {
+        let (mut state, mut kept) = four(gracious(300), start);
+        kept.take(state.update(again(vec![group("s", &ALL[1..])]), start));
+        assert!(is_stored(&kept));
+        (state, kept)
+    };
+    let (mut state, mut kept) = gone();
+    kept.take(state.set_jobs(wanted(vec![]), at(start, 10)));
+    assert!(!is_stored(&kept), "a reload took it");
+    let (_, mut kept) = gone();
+    kept.restart_at(&mut State::default(), vec![job("b", &["p/1"], "[]")], at(start, 10));
+    assert!(!is_stored(&kept), "it was taken before a start");
+}
+
+#[test]
+fn what_is_kept_stays_as_long_as_the_job_says_now() {
+    let start = now();
+    let over = |state: &State| holds(state, "a").iter().map(|hold| hold.until).collect::<Vec<_>>();
+    let after = |seconds| braking(Confirm::After(Duration::from_secs(seconds)));
+    let (mut state, _) = four(after(60), start);
+    state.update(again(vec![group("s", &ALL[3..])]), at(start, 10));
+    assert_eq!(over(&state), [Some(at(start, 70).wall); 3]);
+    state.set_jobs(wanted(keeping(after(300))), at(start, 20));
+    assert_eq!(over(&state), [Some(at(start, 310).wall); 3]);
+    state.set_jobs(wanted(keeping(braking(Confirm::Never))), at(start, 30));
+    assert_eq!(over(&state), [None; 3]);
+}
+
+#[test]
+fn what_providers_had_that_a_reload_removed_is_not_missed_later() {
+    let start = now();
+    let many = ["h:1", "h:2", "h:3", "h:4", "h:5", "h:6", "h:7", "h:8"];
+    // The brake of the job, and that of all jobs together.
+    for (own, agent) in [(4, None), (10, Some(BRAKE))] {
+        let of = |providers: &[&str]| {
+            let brake = Some(Brake { min_targets: own, ..BRAKE });
+            let spec = JobSpec { keeping: Keeping { brake, grace: Duration::ZERO }, ..job("a", providers, "[]") };
+            Wanted { brake: agent, ..wanted(vec![spec]) }
+        };
+        let of_two = [update("q/1", vec![group("s", &many[..4])], true), reading(vec![group("s", &many[4..])])];
+        let of_one = [reading(vec![group("s", &many)])];
+        // One of two goes; another one, which has half as many, comes in the place of one.
+        for (before, said, after) in
+            [(&["p/1", "q/1"][..], &of_two[..], None), (&["p/1"][..], &of_one[..], Some(&many[..4]))]
+        {
+            let mut state = State::default();
+            state.set_jobs(of(before), start);
+            said.iter().for_each(|said| drop(state.update(said.clone(), start)));
+            assert_eq!(instances(&state, "a").len(), 8);
+            state.set_jobs(of(&["q/1"]), at(start, 10));
+            if let Some(after) = after {
+                state.update(update("q/1", vec![group("s", after)], true), at(start, 20));
+            }
+            assert_eq!((instances(&state, "a").len(), held(&state, "a")), (4, vec![]));
+            state.update(update("q/1", vec![group("s", &many[..2])], false), at(start, 30));
+            assert_eq!(
+                (instances(&state, "a").len(), held(&state, "a")),
+                (2, vec![]),
+                "half of what was left is not much"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_other_rules_make_one_target_is_kept_once() {
+    let start = now();
+    let (mut state, _) = four(gracious(300), start);
+    state.update(again(vec![group("s", &ALL[2..])]), start);
+    assert_eq!(held(&state, "a"), all_held(&ALL[..2], Grace));
+    let rules = "[{source_labels: [__address__], regex: 'h:[12]', target_label: __address__, replacement: 'h:9'}]";
+    state.set_jobs(wanted(vec![JobSpec { keeping: gracious(300), ..job("a", &["p/1"], rules) }]), at(start, 10));
+    let counts = view(&state, "a").counts();
+    assert_eq!((held(&state, "a"), counts.duplicates, counts.held.of(Grace)), (all_held(&["h:9"], Grace), 0, 1));
 }
 
 #[test]

@@ -30,6 +30,8 @@ fn a_source_that_was_read_confirms_although_others_may_still_come() {
     let start = now();
     let (mut state, _) = braked(start);
     assert_eq!(state.deadline(), Some(after(start, 60).instant));
+    // A reading that may not be all there is confirms nothing at once.
+    state.update(Update { read: true, ..found(update("p/1", vec![], false), &["s"]) }, after(start, 30));
     state.pass(after(start, 59));
     assert_eq!(held(&state, "a").len(), 3);
     state.pass(after(start, 60));
