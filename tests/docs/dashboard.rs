@@ -115,7 +115,11 @@ pub(crate) fn problems(
 ) -> Vec<String> {
     let mut problems = Vec::new();
     // What has the labels of one part or another has those that all of them have.
-    let parts = parts(expression, &["or"]).into_iter().map(|(_, part)| left_by_sets(known, part, &mut problems));
+    let parts = parts(expression, &["or"]).into_iter().map(|(word, part)| match word {
+        // What is shown where there is nothing else has no labels.
+        "or" if part.trim_start().starts_with("vector(") => BTreeSet::new(),
+        _ => left_by_sets(known, part, &mut problems),
+    });
     let left = parts.reduce(|all, part| all.intersection(&part).cloned().collect()).unwrap_or_default();
     let shown = legend.split("{{").skip(1).filter_map(|it| it.split("}}").next()).map(str::trim);
     problems.extend(shown.filter(|label| !left.contains(*label)).map(|label| format!("the legend has no {label}")));
@@ -236,6 +240,8 @@ fn what_never_meets_what_it_is_compared_with_is_found() {
     let either = format!("rosterd_roster_targets or {started}");
     assert_eq!(found(&either, "{{instance}}"), [""; 0]);
     assert_eq!(found(&either, "{{exported_job}}"), ["the legend has no exported_job"]);
+    assert_eq!(found("count(rosterd_roster_targets > 0) or vector(0)", ""), [""; 0]);
+    assert_eq!(found("vector(0)", ""), ["asks for nothing"]);
 }
 
 #[test]
