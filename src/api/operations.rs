@@ -88,12 +88,14 @@ pub(super) fn all(state: &State) -> impl Iterator<Item = Operation> + use<> {
     again.retain(|worker, _| pending.iter().all(|operation| operation.worker != **worker));
     pending.into_iter().chain(ended.into_iter().rev().map(move |ended| {
         let is_failed = ended.status.state == OperationState::Failed;
-        if !is_failed {
+        if ended.means.reached {
             reached.insert(ended.worker.clone());
         }
         let is_over = is_failed && reached.contains(&ended.worker);
         // Only the last one is begun again.
-        let next_try = again.remove(&ended.worker).filter(|_| is_failed && !is_over).map(rfc3339);
+        let is_last = is_failed || ended.means.reached;
+        let next_try = is_last.then(|| again.remove(&ended.worker)).flatten();
+        let next_try = next_try.filter(|_| is_failed && !is_over).map(rfc3339);
         Operation { is_over, next_try, ..Operation::ended(ended) }
     }))
 }
@@ -136,7 +138,7 @@ impl Operation {
         })
     }
 
-    fn ended(EndedOperation { worker, kind, status, ended, error, again: _ }: EndedOperation) -> Self {
+    fn ended(EndedOperation { worker, kind, status, ended, error, means: _ }: EndedOperation) -> Self {
         Self {
             begun: begun(&status),
             status,
@@ -165,7 +167,7 @@ mod tests {
     use crate::api::publications::tests::publication;
     use crate::api::tests::Face;
     use crate::publish::Publications;
-    use crate::reconcile::{Action, OperationId};
+    use crate::reconcile::{Action, Means, OperationId};
 
     fn status(id: u64, state: OperationState, step: u32, step_name: &'static str) -> OperationStatus {
         let (id, action, step_name) = (OperationId(id), Action::Update, Some(step_name));
@@ -181,13 +183,13 @@ mod tests {
             let (code, message) = ("publish_command_failed".to_owned(), "no".to_owned());
             let (priority, retry) = (Priority::Operator, Retry::Backoff);
             let error = Some(Report { code, message, priority, retry, causes: Vec::new() });
-            let ended = |id, worker: &str, state, error| EndedOperation {
+            let ended = |id, worker: &str, state, error: Option<Report>| EndedOperation {
+                means: Means { reached: error.is_none(), again: false },
                 worker: worker.into(),
                 kind: "template".to_owned(),
                 status: status(id, state, 1, "check"),
                 ended: SystemTime::UNIX_EPOCH + Duration::from_secs(9),
                 error,
-                again: false,
             };
             let (failed, done, c) = (OperationState::Failed, OperationState::Done, "template:/c.conf");
             let all = [
@@ -196,6 +198,8 @@ mod tests {
                 ended(3, c, failed, error.clone()),
                 ended(4, c, failed, error),
                 ended(5, "file_sd:/a.yml", done, None),
+                // That it is looked after since a restart does not mean that it is well.
+                EndedOperation { means: Means::default(), ..ended(6, c, done, None) },
             ];
             let mut given_up = publication("/c.conf", &["one"]);
             given_up.worker.id = c.into();
@@ -216,7 +220,7 @@ mod tests {
             let states: Vec<_> = told.as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
             assert_eq!(
                 states,
-                ["in_flight", "done", "failed", "failed", "done", "failed"],
+                ["in_flight", "done", "done", "failed", "failed", "done", "failed"],
                 "what ended last comes first"
             );
             let failed = face.json("/api/v1/operations?state=failed").await["data"]["operations"].clone();

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::recorded::Recorded;
 use super::run::Job;
-use super::status::{EndedOperation, OperationState, OperationStatus};
+use super::status::{EndedOperation, Means, OperationState, OperationStatus};
 use super::{Aim, Outcome, Phase, Spec, Step, Work, Worker, WorkerId, WorkerStatus};
 use crate::store::ledger::{Action, FailedOperation, Operation, OperationId, Progress, Revision, WorkerState};
 
@@ -183,7 +183,7 @@ impl<S: Spec> Entry<S> {
         let spec: S = serde_json::from_value(self.spec_value.clone())?;
         self.spec = Some(spec.clone());
         if let Some(FailedOperation { operation, ended }) = self.failed.clone() {
-            self.remember(&operation, ended, operation.progress.last_error.clone(), false);
+            self.remember(&operation, ended, operation.progress.last_error.clone(), Means::default());
         }
         if let Some(operation) = operation {
             if operation.progress.step > 0 {
@@ -224,7 +224,9 @@ impl<S: Spec> Entry<S> {
         let step_before = pending.operation.progress.step;
         let (phase, error, wait) = match outcome {
             // It is no operation's to begin one.
-            Outcome::Done | Outcome::Begin | Outcome::Cancel(_) => return self.operation_ended(outcome),
+            Outcome::Done | Outcome::Begun | Outcome::Begin | Outcome::Cancel(_) => {
+                return self.operation_ended(outcome);
+            }
             Outcome::Next(left) => {
                 pending.goes_to(step_before + 1, left);
                 (Phase::Pending, None, None)
@@ -249,13 +251,13 @@ impl<S: Spec> Entry<S> {
     fn operation_ended(&mut self, outcome: Outcome) -> Option<Duration> {
         let mut operation = self.pending.take()?.operation;
         let (ended, error) = (SystemTime::now(), outcome.error().cloned());
-        let is_looked_after = operation.action == Action::Start && operation.progress == Progress::default();
         operation.progress.last_error = error.clone();
         let again = self.failed.as_ref().is_some_and(|failed| is_like(&failed.operation, &operation));
-        self.remember(&operation, ended, error.clone(), again);
+        let reached = error.is_none() && outcome != Outcome::Begun;
+        self.remember(&operation, ended, error.clone(), Means { again, reached });
         if error.is_some() {
             self.failed = Some(FailedOperation { operation: operation.clone(), ended });
-        } else if !is_looked_after {
+        } else if reached {
             self.failed = None;
         }
         if operation.action == Action::Stop {
@@ -293,7 +295,7 @@ impl<S: Spec> Entry<S> {
     /// Takes over what came of keeping what was reached. Returns when it is due again.
     pub(super) fn kept(&mut self, outcome: Outcome) -> Duration {
         let (phase, error, wait) = match outcome {
-            Outcome::Done | Outcome::Begin | Outcome::Next(_) | Outcome::To(..) => {
+            Outcome::Done | Outcome::Begun | Outcome::Begin | Outcome::Next(_) | Outcome::To(..) => {
                 self.failed = None;
                 (Phase::Done, None, None)
             }
@@ -324,16 +326,17 @@ impl<S: Spec> Entry<S> {
         OperationStatus { id: operation.id, action: operation.action, state, step, step_name, attempt }
     }
 
-    fn remember(&mut self, operation: &Operation, ended: SystemTime, error: Option<Report>, again: bool) {
+    fn remember(&mut self, operation: &Operation, ended: SystemTime, error: Option<Report>, means: Means) {
         let state = if error.is_some() { OperationState::Failed } else { OperationState::Done };
         let status = self.status_of(operation, state);
         let (worker, kind) = (operation.worker.as_str().into(), operation.kind.clone());
-        self.ended.push(EndedOperation { worker, kind, status, ended, error, again });
+        self.ended.push(EndedOperation { worker, kind, status, ended, error, means });
     }
 
-    /// Whether it failed like this the last time.
+    /// Whether it failed like this the last time, or the operation before this one did.
     pub(super) fn failed_like(&self, error: &Report) -> bool {
-        self.last_error.as_ref() == Some(error)
+        let before = self.failed.as_ref().and_then(|failed| failed.operation.progress.last_error.as_ref());
+        [self.last_error.as_ref(), before].contains(&Some(error))
     }
 
     pub(super) fn status(&self, id: &WorkerId) -> WorkerStatus<S> {

@@ -23,7 +23,7 @@ pub use desired::{Desired, DesiredSet, WorkerId};
 pub use outcome::Outcome;
 pub use plan::{Actual, Aim, Plan, Step, plan};
 pub use reconciler::{Reconciler, WorkerPanicked};
-pub use status::{EndedOperation, OperationState, OperationStatus, Phase, Statuses, WorkerStatus};
+pub use status::{EndedOperation, Means, OperationState, OperationStatus, Phase, Statuses, WorkerStatus};
 pub use worker::{MakeWorker, Spec, Work, Worker};
 
 pub use crate::store::ledger::{Action, OperationId, Revision};

@@ -10,6 +10,8 @@ use serde_json::Value;
 pub enum Outcome {
     /// The state is reached, and nothing is left to do for it.
     Done,
+    /// Nothing had to be done to begin: whether the state is reached is found out by keeping it.
+    Begun,
     /// This step is done, and the next one gets what it left behind. Both are in the ledger before that one begins.
     Next(Value),
     /// This step is done, and another one than the next follows, which gets what it left behind: what undoes the others.
@@ -45,7 +47,7 @@ impl Outcome {
     /// The name, as in metrics.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Done => "done",
+            Self::Done | Self::Begun => "done",
             Self::Next(_) | Self::To(..) => "next",
             Self::Begin => "begin",
             Self::Retry(_) => "retry",

@@ -340,7 +340,7 @@ impl<S: Spec> Loop<S> {
             self.metrics.operations.with_label_values(&[&status.kind, action, ended.outcome.name()]).inc();
         }
         match &ended.outcome {
-            Outcome::Done => debug!(worker, action, "done"),
+            Outcome::Done | Outcome::Begun => debug!(worker, action, "done"),
             Outcome::Next(_) | Outcome::To(..) => debug!(worker, action, "step done"),
             Outcome::Begin => debug!(worker, "has to be brought to where it should be"),
             Outcome::Snooze(wait) => debug!(worker, action, ?wait, "snoozes"),

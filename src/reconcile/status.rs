@@ -121,8 +121,17 @@ pub struct EndedOperation {
     pub ended: SystemTime,
     /// Why it was given up, if it was.
     pub error: Option<Report>,
-    /// Whether the one before led to the same, and was given up for the same reason.
+    /// What follows from that.
+    pub means: Means,
+}
+
+/// What follows from the end of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Means {
+    /// The one before led to the same, and was given up for the same reason.
     pub again: bool,
+    /// Its worker is where it should be. One that only began to look after what it is for does not know yet.
+    pub reached: bool,
 }
 
 /// How many operations that have ended are remembered. Those that failed are in the ledger too, one for each worker.
@@ -200,7 +209,7 @@ impl<S: Clone> Statuses<S> {
     /// Tells of operations that have just ended, and remembers them.
     pub(super) fn ends(&self, ended: Vec<EndedOperation>) {
         if let Some(listener) = self.0.listener.0.get() {
-            ended.iter().filter(|ended| !ended.again).for_each(listener);
+            ended.iter().filter(|ended| !ended.means.again).for_each(listener);
         }
         self.remember(ended);
     }
@@ -209,7 +218,7 @@ impl<S: Clone> Statuses<S> {
     pub(super) fn remember(&self, ended: impl IntoIterator<Item = EndedOperation>) {
         let mut known = self.known();
         for one in ended {
-            if one.again {
+            if one.means.again {
                 let before =
                     known.ended.iter().rposition(|before| before.worker == one.worker && before.error.is_some());
                 before.map(|before| known.ended.remove(before));

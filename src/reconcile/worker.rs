@@ -80,7 +80,7 @@ pub trait Worker<S: Spec>: Send {
     /// Here, too, an outcome says when to come back: at once, after a backoff, or later. One that can never work is
     /// looked at again all the same, as somebody else may be the cause. [`Outcome::Done`] says that it is where it should be: an
     /// operation that was given up before is remembered, over restarts, until that or until another one succeeds. One that
-    /// starts a worker and is done at its first try says only that it is looked after.
+    /// ends with [`Outcome::Begun`] says nothing of that.
     async fn keep(&mut self, spec: &S, stop: &CancellationToken) -> Outcome;
 }
 

@@ -16,7 +16,7 @@ use super::super::Providers;
 use super::super::publications::tests::publication;
 use super::{Face, group, job, problem_report};
 use crate::publish::Publications;
-use crate::reconcile::{Action, EndedOperation, OperationId, OperationState, OperationStatus};
+use crate::reconcile::{Action, EndedOperation, Means, OperationId, OperationState, OperationStatus};
 use crate::scrape::{RemoteWriteStatus, RemoteWrites};
 
 /// No page is larger, in bytes.
@@ -102,7 +102,7 @@ fn ended(number: usize) -> EndedOperation {
         status: OperationStatus { id: OperationId(1), action, state, step: 1, step_name, attempt: 2 },
         ended: SystemTime::UNIX_EPOCH,
         error: Some(report()),
-        again: false,
+        means: Means::default(),
     }
 }
 

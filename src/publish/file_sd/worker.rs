@@ -282,7 +282,8 @@ impl Worker<Output> for FileSdWorker {
             return Outcome::Done;
         }
         if self.failing.is_none() {
-            return Outcome::Done;
+            self.shown = Shown::Nothing;
+            return Outcome::Begun;
         }
         match unless_it_hangs(stop, self.try_again(&work.spec)).await {
             Some(result) => self.tried(&work.spec, result, work.attempt),

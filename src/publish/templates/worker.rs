@@ -234,7 +234,7 @@ impl Worker<Template> for TemplateWorker {
     async fn run(&mut self, work: &Work<Template>, stop: &CancellationToken) -> Outcome {
         self.told(&work.spec);
         match work.action {
-            Action::Start if work.step == 0 => return Outcome::Done,
+            Action::Start if work.step == 0 => return Outcome::Begun,
             Action::Stop => {
                 self.on_disk(stop, |files, _| files.clear()).await.ok();
                 self.templates.files.statuses.remove(&work.spec.destination);

@@ -1,6 +1,11 @@
 //! Operations of several steps, through failures and restarts.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tracing_subscriber::layer::SubscriberExt;
+
 use super::*;
+
 #[test]
 fn an_operation_goes_from_step_to_step_with_what_each_left_behind() {
     leak_checked(|| async {
@@ -172,6 +177,7 @@ fn a_worker_that_is_not_where_it_should_be_begins_an_operation_which_may_be_give
 
         let it = Running::start(store);
         let gate = it.script.gate();
+        it.script.answer(Some(Outcome::Begun));
         it.want(&[("a", 1)]);
         advance_until("it begins", async || it.script.runs().len() == 1).await;
         let told: Vec<_> = it.statuses.ended().iter().map(|it| it.status.id).collect();
@@ -195,9 +201,20 @@ fn a_worker_that_is_not_where_it_should_be_begins_an_operation_which_may_be_give
     });
 }
 
+/// Counts the errors in the log.
+struct Errors(Arc<AtomicUsize>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Errors {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        self.0.fetch_add(usize::from(*event.metadata().level() == tracing::Level::ERROR), Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn what_fails_again_as_before_is_one_operation_and_told_once() {
     leak_checked(|| async {
+        let errors = Arc::new(AtomicUsize::new(0));
+        let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(Errors(Arc::clone(&errors))));
         let it = Running::start(Arc::default());
         let told = Arc::new(Mutex::new(Vec::new()));
         let listener = Arc::clone(&told);
@@ -212,6 +229,7 @@ fn what_fails_again_as_before_is_one_operation_and_told_once() {
             .await;
         let messages = ["a", "b", "a"].map(|message| Some(message.to_owned()));
         assert_eq!(told.lock().unwrap()[1..], messages);
+        assert_eq!(errors.load(Ordering::Relaxed), 3, "so is it in the log");
         let ended: Vec<_> =
             it.statuses.ended().into_iter().map(|it| (it.status.id, it.error.map(|it| it.message))).collect();
         assert_eq!(ended[1..].iter().map(|(_, message)| message.clone()).collect::<Vec<_>>(), messages);
