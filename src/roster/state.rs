@@ -33,8 +33,8 @@ use decide::{Agent, by_job};
 pub(super) use effect::Effect;
 use former::{Former, Touched, held_of};
 use job::{Job, Work};
-use kept::Kept;
 pub(super) use kept::{Holds, KeptHold, STORED};
+use kept::{Kept, KeptOn};
 pub(super) use provider::Stored;
 use provider::{Provider, Providers, sources_in};
 pub(super) use turns::Delta;
@@ -143,7 +143,7 @@ impl State {
         effect.forgotten.extend(kept.into_values().flatten().map(|(_, stored)| stored.key));
         for (name, job) in before {
             job.kept.forget(&name, &mut effect);
-            effect.brakes.note_configured(&name, Kept::default().ended_since(&job.kept.reasons(), None));
+            effect.brakes.note_configured(&name, Kept::default().ended_since(&job.kept.reasons(), &KeptOn::default()));
             let mut turns = TargetTurns::new(&job.pages, self.telling);
             job.end(&mut turns);
             effect.note(&name, turns, None);
@@ -383,7 +383,7 @@ impl State {
         if !unchanged || former != job.former {
             job.former = former;
             let wanted = job.wanted();
-            let stay = job.kept.follow(&wanted, &keeping, now);
+            let kept_on = job.kept.follow(&wanted, &keeping, now);
             let mut turns = TargetTurns::new(&before, self.telling);
             let mut work = Work::new(&mut self.bench, &mut effect.tally);
             match replaced {
@@ -400,7 +400,7 @@ impl State {
             }
             job.sizes.begin(job.said(), now.instant);
             effect.note(&name, turns, Some(&job));
-            effect.brakes.note_configured(&name, job.kept.ended_since(&kept_before, stay));
+            effect.brakes.note_configured(&name, job.kept.ended_since(&kept_before, &kept_on));
         }
         self.jobs.insert(name, job);
     }

@@ -146,10 +146,10 @@ impl State {
                 released = true;
                 job.former = other.unwrap_or_else(|| std::mem::take(&mut job.former));
                 let (wanted, kept) = (job.wanted(), job.kept.reasons());
-                let stay = job.kept.follow(&wanted, &keeping, now);
+                let kept_on = job.kept.follow(&wanted, &keeping, now);
                 job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns);
                 // A reload had given the job other providers.
-                effect.brakes.note_configured(&name, job.kept.ended_since(&kept, stay));
+                effect.brakes.note_configured(&name, job.kept.ended_since(&kept, &kept_on));
                 job.sizes.begin(job.said(), now.instant);
             }
             if job.is_braked() {

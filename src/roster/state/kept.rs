@@ -78,6 +78,15 @@ pub(super) struct KeptPlace {
     pub(super) id: GroupId,
 }
 
+/// What is kept on under another configuration.
+#[derive(Debug, Default)]
+pub(super) struct KeptOn {
+    /// What was braked and goes on in its time of grace.
+    graced: Vec<KeptPlace>,
+    /// What goes on in it as before.
+    grace: Vec<KeptPlace>,
+}
+
 /// What changes of what is kept of a provider.
 #[derive(Debug, Default)]
 pub(super) struct KeptEdit {
@@ -328,10 +337,10 @@ impl Kept {
     }
 
     /// Lets go of what is not wanted any more: of other providers than these, or what the job does not keep now. Of a provider in
-    /// whose place one with the same data came, that one has it. Relabelling begins anew: no targets are known. Returns what was
-    /// braked and goes on in its time of grace.
-    pub(super) fn follow(&mut self, wanted: &[ProviderKey], keeping: &Keeping, now: Now) -> Option<Stay> {
-        let mut stay = None;
+    /// whose place one with the same data came, that one has it. Relabelling begins anew: no targets are known. Returns what goes
+    /// on in its time of grace.
+    pub(super) fn follow(&mut self, wanted: &[ProviderKey], keeping: &Keeping, now: Now) -> KeptOn {
+        let mut kept_on = KeptOn::default();
         self.places.clear();
         let before = std::mem::take(&mut self.of);
         let keys: HashSet<_> = before.keys().cloned().collect();
@@ -354,12 +363,16 @@ impl Kept {
             let holds = std::mem::take(&mut groups.holds);
             groups.braked.clear();
             let stays = holds.iter().filter(|(_, held)| keeping.keeps(held.hold.reason));
+            let place = |id| KeptPlace { provider: now_of.clone(), id };
             for (id, held) in stays {
+                if held.hold.reason == HoldReason::Grace {
+                    kept_on.grace.push(place(*id));
+                }
                 groups.insert(*id, KeptHold { target: None, ..held.clone() }.under(keeping));
             }
             let mut edit = Edit { gone: over.gone, ..Edit::default() };
             for (group, hold) in over.groups {
-                stay = longer(stay, &hold);
+                kept_on.graced.push(place(group.id()));
                 groups.insert(group.id(), hold);
                 edit.groups.push(group);
             }
@@ -368,7 +381,7 @@ impl Kept {
             self.of.insert(now_of.clone(), groups);
             self.note(&now_of, &changes);
         }
-        stay
+        kept_on
     }
 
     /// Takes what was stored of a provider.
@@ -461,19 +474,18 @@ impl Kept {
         reasons.into_iter().filter(|(_, targets)| *targets > 0).collect()
     }
 
-    /// What a configuration has let go of, where so many were kept before for each reason, and these of them stay.
+    /// What a configuration has let go of, where so many were kept before for each reason, and these were kept on at first: other
+    /// rules may have dropped some of them.
     pub(super) fn ended_since(
         &self,
         before: &BTreeMap<HoldReason, usize>,
-        stay: Option<Stay>,
+        kept_on: &KeptOn,
     ) -> BTreeMap<HoldReason, LetGo> {
-        let now = self.reasons();
-        let of = |reasons: &BTreeMap<HoldReason, usize>, reason| reasons.get(&reason).copied().unwrap_or_default();
-        // Other rules may have dropped some of these.
-        let staying = stay.map_or(0, |stay| stay.targets).min(of(&now, HoldReason::Grace));
-        let stay = stay.map(|stay| Stay { targets: staying, ..stay }).filter(|stay| stay.targets > 0);
-        let braked = of(before, HoldReason::Braked).saturating_sub(of(&now, HoldReason::Braked));
-        let grace = of(before, HoldReason::Grace).saturating_sub(of(&now, HoldReason::Grace) - staying);
+        let of = |reason| before.get(&reason).copied().unwrap_or_default();
+        let hold = |place: &KeptPlace| self.of.get(&place.provider)?.holds.get(&place.id);
+        let stay = kept_on.graced.iter().filter_map(hold).fold(None, longer);
+        let braked = of(HoldReason::Braked).saturating_sub(self.braked_len());
+        let grace = of(HoldReason::Grace).saturating_sub(kept_on.grace.iter().filter_map(hold).count());
         let ended = [
             (HoldReason::Braked, LetGo { targets: braked, stay }),
             (HoldReason::Grace, LetGo { targets: grace, stay: None }),

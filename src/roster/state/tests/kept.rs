@@ -944,6 +944,16 @@ fn a_step_tells_what_the_configuration_does_not_hold_any_more() {
     assert_eq!(reloaded(0, dropping(both(0))), ((0, 3), vec![configured(Braked, ended(3))]));
     let stay = Some(Stay { targets: 1, until: at(start, 360).wall });
     assert_eq!(reloaded(300, dropping(no_brake(300))), ((0, 3), vec![configured(Braked, LetGo { targets: 4, stay })]));
+    // What was in its time of grace goes on in it, and is none of those that were braked.
+    let (mut state, _) = four(both(300), start);
+    state.set_telling(true);
+    state.update(again(vec![group("s", &ALL[1..])]), at(start, 60));
+    state.update(again(vec![TargetGroup::gone("s")]), at(start, 70));
+    assert_eq!(held(&state, "a"), [all_held(&ALL[..1], Grace), all_held(&ALL[1..], Braked)].concat());
+    let drop_braked = "[{source_labels: [__address__], regex: 'h:[234]', action: drop}]";
+    let jobs = vec![JobSpec { keeping: no_brake(300), ..job("a", &["p/1"], drop_braked) }];
+    let effect = state.set_jobs(wanted(jobs), at(start, 90));
+    assert_eq!((delta(&effect), brakes(&effect)), ((0, 3), vec![configured(Braked, ended(3))]));
     // What holds it as before tells nothing, however it is confirmed.
     assert_eq!(reloaded(300, keeping(both(300))), ((0, 0), vec![]));
     assert_eq!(reloaded(300, keeping(both(200))), ((0, 0), vec![]));
