@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use redb::backends::FileBackend;
+use redb::StorageBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::files;
 use tracing::{error, info, warn};
@@ -122,6 +123,33 @@ impl DatabaseFile {
     pub(super) fn open(&self) -> Result<redb::Database, StoreError> {
         self.lock.take()?;
         self.try_open(false).map_err(|fault| fault.at(&self.path))
+    }
+
+    /// A copy in memory of what is there, to be read while the file itself cannot be opened, as on a disk that cannot be written.
+    pub(super) fn copy(&self) -> Option<redb::Database> {
+        let bytes = std::fs::read(&self.path).ok().filter(|bytes| !bytes.is_empty())?;
+        let (file, bytes_read) = (self.path.display(), bytes.len());
+        let copied = caught(|| {
+            let memory = InMemoryBackend::new();
+            let filled = memory.set_len(bytes.len() as u64).and_then(|()| memory.write(0, &bytes));
+            filled.map_err(redb::Error::Io)?;
+            let mut builder = redb::Database::builder();
+            let database =
+                builder.set_cache_size(CACHE).set_check_integrity_on_open(true).create_with_backend(memory)?;
+            self.format.prepare(&database)?;
+            Ok(database)
+        });
+        match copied {
+            Ok(database) => {
+                warn!(%file, bytes_read, "what is stored was read, and what changes is not stored until the file can be written");
+                Some(database)
+            }
+            Err(fault) => {
+                let error = fault.at(&self.path);
+                error!(error = %Report::of(&error), code = error.code(), %file, "what is stored cannot be read");
+                None
+            }
+        }
     }
 
     fn try_open(&self, check: bool) -> Result<redb::Database, Fault> {

@@ -32,7 +32,12 @@ struct Inner {
     /// Held by whoever writes.
     writing: Mutex<()>,
     opened: RwLock<Opened>,
+    /// What was there at the start, for who reads before the file can be opened; `None` until somebody does.
+    copy: Mutex<Option<Copy>>,
 }
+
+/// A copy in memory of a file that can be read and not be opened; none where it cannot be read, either.
+type Copy = Option<Arc<redb::Database>>;
 
 /// Whether the database can be used.
 #[derive(Debug)]
@@ -46,7 +51,8 @@ enum Opened {
 
 impl Database {
     /// Opens the database of this name in the folder, which is locked as long as the database lives. A disk that is full or
-    /// cannot be written is told, and every use tries again; what cannot become right by itself is an error.
+    /// cannot be written is told, and every use tries again; what is there is read all the same. What cannot become right by
+    /// itself is an error.
     pub(super) fn open(lock: &Lock, format: &'static Format, opener: Opener) -> Result<Self, StoreError> {
         let database_file = file::DatabaseFile::new(lock, format, opener);
         let opened = match database_file.open_or_replace() {
@@ -59,7 +65,8 @@ impl Database {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self(Arc::new(Inner { file: database_file, writing: Mutex::new(()), opened: RwLock::new(opened) })))
+        let (writing, opened, copy) = (Mutex::new(()), RwLock::new(opened), Mutex::new(None));
+        Ok(Self(Arc::new(Inner { file: database_file, writing, opened, copy })))
     }
 
     /// What does not work of the files in its folder.
@@ -118,7 +125,13 @@ impl Inner {
                 break caught(|| work(database));
             }
             drop(database);
-            self.reopen().inspect_err(|error| self.file.note(Use::Opening, Err(error)))?;
+            if let Err(error) = self.reopen() {
+                self.file.note(Use::Opening, Err(&error));
+                let is_of_the_disk = matches!(error, StoreError::Full { .. } | StoreError::Io { .. });
+                let copy = if by == Use::Reading && is_of_the_disk { self.copy() } else { None };
+                let copy = copy.ok_or(error)?;
+                return caught(|| work(&copy)).map_err(|fault| fault.at(&self.file.path));
+            }
         };
         if result.as_ref().is_err_and(Fault::needs_reopening) {
             *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Opened::Failed;
@@ -129,6 +142,16 @@ impl Inner {
         result
     }
 
+    /// What was there at the start, as long as the file could not be opened since.
+    fn copy(&self) -> Copy {
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
+        match *opened {
+            Opened::Never => copy.get_or_insert_with(|| self.file.copy().map(Arc::new)).clone(),
+            Opened::Failed | Opened::Open(_) => None,
+        }
+    }
+
     fn reopen(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         let database = match &*opened {
@@ -137,6 +160,7 @@ impl Inner {
             Opened::Failed => self.file.open()?,
         };
         *opened = Opened::Open(database);
+        *self.copy.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
     }
 }

@@ -96,6 +96,50 @@ fn a_folder_that_cannot_be_had_at_the_start_is_taken_into_use_once_it_can() {
     });
 }
 
+/// Opens a database, unless a file named `read-only` is beside it.
+fn open_unless_read_only(path: &Path, check: bool) -> Result<redb::Database, redb::DatabaseError> {
+    if path.with_file_name("read-only").exists() {
+        let error = std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem);
+        return Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)));
+    }
+    open_file(path, check)
+}
+
+#[test]
+fn what_is_stored_is_read_at_the_start_where_it_cannot_be_written() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, decided) = open_folder(folder.path()).await.unwrap();
+        store.apply(vec![put("p", vec![block(1, "x")])]).await.unwrap();
+        decided.apply(transaction(vec![Write::PutWorker(worker("w", Some(1)))])).await.unwrap();
+        // As a kill leaves it: nothing was closed.
+        for file in ["roster.redb", "ledger.redb"] {
+            fs::copy(folder.path().join(file), folder.path().join("left")).unwrap();
+            fs::rename(folder.path().join("left"), folder.path().join(file)).unwrap();
+        }
+        drop((store, decided));
+        let read_only = folder.path().join("read-only");
+        fs::write(&read_only, "").unwrap();
+
+        let (store, decided) = open_with(folder.path(), open_unless_read_only).await.unwrap();
+        assert_eq!(store.providers().await.unwrap(), ["p"]);
+        assert_eq!(store.blocks("p", 0, 9).await.unwrap(), [block(1, "x")]);
+        assert_eq!(ledger::content(&decided).await.workers.len(), 1);
+        let write = || store.apply(vec![put("q", vec![block(2, "y")])]);
+        assert_eq!(write().await.expect_err("nothing can be written").code(), "store_io");
+        let failing = || -> Vec<_> { store.failures().list().into_iter().map(|(file, _)| file).collect() };
+        assert_eq!(failing(), ["ledger.redb", "roster.redb"], "whatever is read");
+        fs::remove_file(&read_only).unwrap();
+        write().await.unwrap();
+        assert_eq!(store.providers().await.unwrap(), ["p", "q"]);
+        assert_eq!(ledger::content(&decided).await.workers.len(), 1);
+        assert_eq!(failing(), [""; 0]);
+        drop((store, decided));
+        let (store, _decided) = open_folder(folder.path()).await.unwrap();
+        assert_eq!(store.providers().await.unwrap(), ["p", "q"]);
+    });
+}
+
 #[test]
 fn what_cannot_be_written_is_shown_until_it_can_whatever_is_read() {
     leak_checked_live(|| async {
