@@ -45,7 +45,7 @@ impl Loader<'_> {
         section.value.resolve_paths(|index| of(&files, index), |index| of(&templates, index));
         // Not only where files are looked into: what is rendered must never take the place of what is read.
         if !collides {
-            let found = outputs::examine(&section.value, &names, &self.files);
+            let found = outputs::examine(&section.value, &names, &self.files, self.options.examine);
             self.found(&section, found);
         }
         if let Some(examine) = self.options.template {
