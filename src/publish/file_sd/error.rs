@@ -17,6 +17,10 @@ pub enum InPlace {
     Nothing,
     /// What was written, only not for certain on the disk.
     New,
+    /// What was refused: the old file could not be put back.
+    Refused,
+    /// The old file again, only not for certain on the disk.
+    Restored,
 }
 
 impl fmt::Display for InPlace {
@@ -25,6 +29,8 @@ impl fmt::Display for InPlace {
             Self::Old => "the old file stays",
             Self::Nothing => "there was no file before, and there is none now",
             Self::New => "the new file is in its place, but a crash of the machine may undo that",
+            Self::Refused => "what was refused is in its place still",
+            Self::Restored => "the old file is in its place again, but a crash of the machine may undo that",
         })
     }
 }
@@ -122,6 +128,19 @@ pub enum FileSdError {
     },
 }
 
+impl FileSdError {
+    /// The same of a file that is put back, in whose place is what was refused until then.
+    pub(in crate::publish) fn of_restoring(mut self) -> Self {
+        if let Self::Full { in_place, .. } | Self::Write { in_place, .. } = &mut self {
+            *in_place = match in_place {
+                InPlace::New | InPlace::Restored => InPlace::Restored,
+                InPlace::Old | InPlace::Nothing | InPlace::Refused => InPlace::Refused,
+            };
+        }
+        self
+    }
+}
+
 impl Coded for FileSdError {
     fn code(&self) -> &'static str {
         match self {
@@ -159,5 +178,24 @@ impl Tried for FileSdError {
     /// Only what may be otherwise a second later is tried again before it is said.
     fn tries(&self) -> Tries {
         if self.retry() == Retry::Never { Tries::AtMost(1) } else { Tries::AtMost(3) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_put_back_says_what_is_in_its_place_until_then() {
+        let failed = |in_place| {
+            let (path, source) = (PathBuf::from("x.conf"), io::Error::from(io::ErrorKind::StorageFull));
+            FileSdError::Full { path, in_place, source }.of_restoring().to_string()
+        };
+        let refused = "no space left to write x.conf: what was refused is in its place still";
+        assert_eq!([InPlace::Old, InPlace::Nothing].map(failed), [refused; 2]);
+        assert!(
+            failed(InPlace::New)
+                .ends_with("the old file is in its place again, but a crash of the machine may undo that")
+        );
     }
 }

@@ -84,8 +84,7 @@ impl Files {
             }
             self.0.double(disk, path, &former)?;
         }
-        // It is the one in place, by another name.
-        hash_of(&former).map(Some).map_err(|source| FileSdError::Read { path: path.to_owned(), source })
+        hash_of(&former).map(Some).map_err(|source| FileSdError::Read { path: former, source })
     }
 
     /// Puts what was rendered in its place.
@@ -119,8 +118,9 @@ impl Files {
             Some(hash) if self.has(hash) => Ok(true),
             Some(_) if self.has_former()? => {
                 remove(&self.staged())?;
-                self.0.double(disk, &self.former(), &self.staged())?;
-                self.0.take_in(disk, &self.staged()).map(|()| true)
+                let doubled = self.0.double(disk, &self.former(), &self.staged());
+                let restored = doubled.and_then(|()| self.0.take_in(disk, &self.staged()));
+                restored.map(|()| true).map_err(FileSdError::of_restoring)
             }
             Some(_) => Ok(false),
         }
