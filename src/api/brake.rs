@@ -109,6 +109,7 @@ pub(super) async fn release(Extract(state): Extract<Arc<State>>, request: Reques
         let released = state.lifecycle.stopping.run_until_cancelled(state.roster.release(Some(Arc::clone(&job)))).await;
         let released = released.ok_or(Error::Stopping)?.remove(&job).unwrap_or_default();
         let weight = holding::in_grace(&view) * size_of::<Entry>();
+        let view = state.roster.view().job(&job).cloned().unwrap_or(view);
         let grace = by_size(weight, move || Grace::of(&view)).await;
         jobs.push(JobReleased { job, released, grace });
     }

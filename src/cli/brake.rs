@@ -137,15 +137,29 @@ fn lines_of(braked: &Braked) -> Vec<String> {
     [head].into_iter().chain(release).chain(keep).collect()
 }
 
-/// Asks for all jobs at once: none is let go of unless there are all of them.
+/// How many bytes of names are asked for at once: with each of them escaped, and the address of a proxy, a URL is below 8 KiB.
+const MOST_IN_A_URL: usize = 2048;
+
+/// Asks for all jobs at once: none is let go of unless there are all of them. More than a URL carries are asked for one after the other.
 fn release(running: &Running, jobs: &[String]) -> Result<(), Failure> {
+    let too_many = |length: &mut usize, job: &String| {
+        *length += job.len();
+        Some(*length > MOST_IN_A_URL)
+    };
+    let fitting = jobs.iter().scan(0, too_many).take_while(|is_too_many| !is_too_many).count();
+    let (jobs, later) = jobs.split_at(fitting.max(1).min(jobs.len()));
+    release_together(running, jobs)?;
+    if later.is_empty() { Ok(()) } else { release(running, later) }
+}
+
+fn release_together(running: &Running, jobs: &[String]) -> Result<(), Failure> {
     let [first, others @ ..] = jobs else { return Ok(()) };
     let question = Question::post("/api/v1/brake/release");
     let question = jobs.iter().fold(question, |question, job| question.with("job", Some(job)));
     let Released { released, jobs } = running.data(&question)?;
     if jobs.is_empty() {
         told(&JobReleased { job: first.clone(), released, grace: None })?;
-        return release(running, others);
+        return release_together(running, others);
     }
     jobs.iter().try_for_each(told)
 }
