@@ -39,8 +39,9 @@
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!(answer.headers.get("content-type") ?? "").startsWith("text/html")) throw new Error("no page");
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    // What was asked for may have gone meanwhile: then the page says so. Others that stand between may have pages of their own.
-    if (!(answer.ok || answer.status === 404) || !fresh.getElementById("wrong-now")) throw new Error("no page");
+    // What was asked for may have gone meanwhile, or never have been right: the page says so. Others that stand between may have
+    // pages of their own.
+    if (!fresh.getElementById("wrong-now")) throw new Error("no page");
     for (const part of document.querySelectorAll("[data-live]")) {
       const other = fresh.getElementById(part.id);
       if (other) replace(part, other);
