@@ -35,7 +35,7 @@ pub(crate) struct Costs {
 pub(crate) type Shown = BTreeMap<String, String>;
 
 /// How long after its time a target may still be shown that only time keeps, on a slow machine.
-const OVERDUE: SignedDuration = SignedDuration::from_secs(4);
+const OVERDUE: SignedDuration = SignedDuration::from_secs(30);
 
 /// How a list is answered.
 #[derive(Debug)]

@@ -131,7 +131,10 @@ impl Iterator for Events {
 fn each_kind_happens_in_a_short_run() {
     let kind = |event: Event| format!("{:?}", event.what).split([' ', '{']).next().map(str::to_owned);
     for seed in 0..50 {
-        let kinds: std::collections::BTreeSet<_> = Events::new(Dice::new(seed), 9).take(26).filter_map(kind).collect();
+        let mut kinds: std::collections::BTreeSet<_> =
+            Events::new(Dice::new(seed), 9).take(26).filter_map(kind).collect();
+        // It is in the run by chance alone: a file is looked at each 25 seconds.
+        kinds.remove("Meddle");
         assert!(kinds.len() >= KINDS.len(), "{kinds:?}");
     }
 }

@@ -23,7 +23,7 @@ use rosterd_testkit::Leaks;
 
 use run::{Length, torture};
 
-/// How much happens in a run of which nobody says how long it is to be: half a minute.
+/// How much happens in a run of which nobody says how long it is to be: one to three minutes.
 const EVENTS: usize = 26;
 const SEED: u64 = 20_262_485;
 

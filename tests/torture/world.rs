@@ -297,6 +297,9 @@ impl World {
 
     /// The calendar jumps.
     pub(crate) fn jumps(&mut self, seconds: i64) {
+        if seconds == 0 {
+            return;
+        }
         self.receiver.jumped();
         self.has_jumped |= self.calendar.jump(seconds);
         // Of times that come again the journal tells what is the last to happen at them.
