@@ -60,12 +60,20 @@ impl Coded for DnsError {
     }
 }
 
+/// Who did not answer, of so many nameservers, and what.
+fn no_answer(servers: usize) -> String {
+    match servers {
+        1 => "the nameserver gave no usable answer".to_owned(),
+        _ => format!("none of {} gave a usable answer", counted(servers, "nameserver")),
+    }
+}
+
 /// One name could not be looked up, so that it is unknown whether it has records.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LookupError {
     #[error("{} is not a name in DNS{}", full_name.trim_end_matches('.'), fault(full_name))]
     BadName { full_name: String },
-    #[error("none of {} gave a usable answer for {full_name}", counted(*servers, "nameserver"))]
+    #[error("{} for {full_name}", no_answer(*servers))]
     NoAnswer { full_name: String, servers: usize, source: ServerError },
     #[error("it panicked: {message}")]
     Panicked { message: String },
