@@ -94,7 +94,7 @@ impl Stage {
             "scrape_configs: [{job_name: web, file_sd_configs: [{files: [targets.json], refresh_interval: 1s}]}]\n",
         );
         let own = format!(
-            "templates: [{{source: {template}, destination: {destination}, jobs: [web], min_interval: 0s, {own}}}]
+            "templates: [{{source: {template}, destination: {destination}, jobs: [web], min_interval: 1s, {own}}}]
 brake: {{min_targets: 1, confirm: never}}\n"
         );
         let own = own.replace("{folder}", &folder.root().display().to_string());
@@ -217,9 +217,10 @@ fn nginx_follows_the_roster_without_a_failed_request() {
     leak_checked_live(async || {
         let nginx = need("nginx", "nginx-light");
         let told = format!("{} -e stderr -p {{folder}} -c {{folder}}/nginx.conf", nginx.display());
-        let reload = format!("reload: [sh, -c, '{told} -t && (test ! -e {{folder}}/pid || {told} -s reload)']");
+        let reload = format!("reload: [sh, -c, '{told} -t && (test ! -s {{folder}}/pid || {told} -s reload)']");
         let template = "upstreams.conf.tmpl";
-        // What is checked is the whole configuration, which names the rendered file.
+        // `-t` leaves an empty file of its number where nginx does not run yet. What is checked is the whole configuration, which names
+        // the rendered file.
         let edit = |text: String, folder: &Folder, proxy: SocketAddr| {
             let root = folder.root().display();
             let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
