@@ -130,19 +130,24 @@ mod tests {
         Update { read: true, attention: Attention::of_polling(), ..update }
     }
 
+    /// Times so many seconds after the first.
+    fn clock() -> impl Fn(u64) -> Now {
+        let start = Instant::now();
+        move |seconds| {
+            let time = Duration::from_secs(seconds);
+            Now { instant: start + time, wall: SystemTime::UNIX_EPOCH + time }
+        }
+    }
+
     /// What becomes of a job with four targets that are all gone after 100 s and are still gone after 120 s.
     fn emptied(grace: Duration, then: impl Fn(&mut State, Now) -> Effect) -> [Option<Emptied>; 3] {
-        let start = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
-        let at = |seconds| {
-            let time = Duration::from_secs(seconds);
-            Now { instant: start.instant + time, wall: start.wall + time }
-        };
+        let at = clock();
         let (mut state, mut follower) = (State::default(), Follower::default());
         let mut see = |state: &State, effect: &Effect, seconds| {
             follower.follow(effect, &state.view(), at(seconds).wall);
             follower.empty().get("a").copied()
         };
-        let effect = state.set_jobs(wanted(grace), start);
+        let effect = state.set_jobs(wanted(grace), at(0));
         assert_eq!(see(&state, &effect, 0), None);
         for (seconds, targets) in [(0, &ALL[..]), (100, &[])] {
             let effect = state.update(reading(targets), at(seconds));
@@ -172,11 +177,7 @@ mod tests {
 
     #[test]
     fn a_job_is_empty_of_what_was_braked_when_the_last_of_that_and_of_others_had_its_time() {
-        let start = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
-        let at = |seconds| {
-            let time = Duration::from_secs(seconds);
-            Now { instant: start.instant + time, wall: start.wall + time }
-        };
+        let at = clock();
         let (mut state, mut follower) = (State::default(), Follower::default());
         let mut see = |state: &State, effect: &Effect, seconds| {
             let view = state.view();
@@ -184,7 +185,7 @@ mod tests {
             let held = view.job("a").map_or(0, |job| job.pages().held());
             (held, follower.empty().get("a").copied())
         };
-        let effect = state.set_jobs(wanted(Duration::from_secs(60)), start);
+        let effect = state.set_jobs(wanted(Duration::from_secs(60)), at(0));
         see(&state, &effect, 0);
         let five = [&ALL[..], &["h:5"]].concat();
         for (seconds, targets, held) in [(0, &five[..], 0), (100, &ALL[..], 1), (110, &[], 5), (130, &[], 5)] {
