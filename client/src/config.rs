@@ -19,7 +19,7 @@ const UNREADABLE: &str = "cfg_unreadable";
 /// How an HTTP client authenticates and connects.
 ///
 /// An empty string, path or secret is the same as a key left out. Files are read again when they change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpClientConfig {
     /// A user name and a password.
@@ -59,6 +59,60 @@ pub struct HttpClientConfig {
     /// Headers for each request.
     #[serde(skip_serializing_if = "unset")]
     pub http_headers: BTreeMap<String, Header>,
+}
+
+// By hand: what is derived is compiled once more, with all that is in it, in each crate that embeds these settings.
+impl Clone for HttpClientConfig {
+    fn clone(&self) -> Self {
+        Self {
+            basic_auth: self.basic_auth.clone(),
+            authorization: self.authorization.clone(),
+            oauth2: self.oauth2.clone(),
+            bearer_token: self.bearer_token.clone(),
+            bearer_token_file: self.bearer_token_file.clone(),
+            tls_config: self.tls_config.clone(),
+            follow_redirects: self.follow_redirects,
+            enable_http2: self.enable_http2,
+            proxy_url: self.proxy_url.clone(),
+            no_proxy: self.no_proxy.clone(),
+            proxy_from_environment: self.proxy_from_environment,
+            proxy_connect_header: self.proxy_connect_header.clone(),
+            http_headers: self.http_headers.clone(),
+        }
+    }
+}
+
+impl PartialEq for HttpClientConfig {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            basic_auth,
+            authorization,
+            oauth2,
+            bearer_token,
+            bearer_token_file,
+            tls_config,
+            follow_redirects,
+            enable_http2,
+            proxy_url,
+            no_proxy,
+            proxy_from_environment,
+            proxy_connect_header,
+            http_headers,
+        } = self;
+        *basic_auth == other.basic_auth
+            && *authorization == other.authorization
+            && *oauth2 == other.oauth2
+            && *bearer_token == other.bearer_token
+            && *bearer_token_file == other.bearer_token_file
+            && *tls_config == other.tls_config
+            && *follow_redirects == other.follow_redirects
+            && *enable_http2 == other.enable_http2
+            && *proxy_url == other.proxy_url
+            && *no_proxy == other.no_proxy
+            && *proxy_from_environment == other.proxy_from_environment
+            && *proxy_connect_header == other.proxy_connect_header
+            && *http_headers == other.http_headers
+    }
 }
 
 impl Default for HttpClientConfig {

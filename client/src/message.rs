@@ -1,5 +1,6 @@
 //! Requests and replies.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -192,7 +193,16 @@ impl Response {
 
     /// Appends the body, unpacked, to `buffer`. Stops as soon as it turns out to be larger than `limit`, if there is one.
     pub async fn read_into(&mut self, buffer: &mut Vec<u8>, limit: Option<u64>) -> Result<(), ClientError> {
-        self.read_within(buffer, &mut Share::default(), limit).await
+        self.read(buffer, limit).await
+    }
+
+    /// In a box: as a bare future it is compiled once more in each crate that reads anything.
+    fn read<'a>(
+        &'a mut self,
+        buffer: &'a mut Vec<u8>,
+        limit: Option<u64>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ClientError>> + Send + 'a>> {
+        Box::pin(async move { self.read_within(buffer, &mut Share::default(), limit).await })
     }
 
     /// The same, and stops as soon as there is no memory left for it. Nothing is taken before something came.

@@ -128,13 +128,20 @@ impl Client {
 
     /// Sends a request. Whatever the status of the reply, it is a reply; see [`Response::success`].
     pub async fn send(&self, request: Request) -> Result<Response, ClientError> {
-        let time = Time::from_now(request.timeout.unwrap_or(self.shared.timeout));
-        let url = request.url.clone();
-        let sent = time.limit(&url, self.shared.follow(request, true, redirect::MOST, time)).await;
-        if let Some((operation, tally)) = &self.tally {
-            tally.sent(operation, &sent);
-        }
-        sent
+        self.sent(request).await
+    }
+
+    /// In a box, as [`Shared::follow`] is.
+    fn sent(&self, request: Request) -> Sent<'_> {
+        Box::pin(async move {
+            let time = Time::from_now(request.timeout.unwrap_or(self.shared.timeout));
+            let url = request.url.clone();
+            let sent = time.limit(&url, self.shared.follow(request, true, redirect::MOST, time)).await;
+            if let Some((operation, tally)) = &self.tally {
+                tally.sent(operation, &sent);
+            }
+            sent
+        })
     }
 }
 

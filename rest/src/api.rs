@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use rosterd_client::{
     Client, ClientError, HttpClientConfig, Options, Request, Response, SafeUrl, Secrets, Url, UrlError, shown,
@@ -258,11 +259,10 @@ impl Question {
         self,
         decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Option<T>, Error> {
-        let response = self.caller.send(self.operation, self.request.clone()).await?;
-        if response.status() == StatusCode::NOT_MODIFIED {
-            return Ok(None);
+        match self.reply_but(Some(StatusCode::NOT_MODIFIED)).await? {
+            Some(reply) => reply.read(decode).await.map(Some),
+            None => Ok(None),
         }
-        Reply::of(response, self).await?.read(decode).await.map(Some)
     }
 
     /// Reads the answer if there is something newer than what is known, for which the server waits. This header has the index of
@@ -298,9 +298,20 @@ impl Question {
         self.request.body = body.into();
     }
 
-    async fn reply(self) -> Result<Reply, Error> {
-        let response = self.caller.send(self.operation, self.request.clone()).await?;
-        Reply::of(response, self).await
+    /// In a box: as a bare future it is compiled once more in each crate that asks anything.
+    fn reply(self) -> BoxFuture<'static, Result<Reply, Error>> {
+        self.reply_but(None).map_ok(|reply| reply.expect("no status is passed over")).boxed()
+    }
+
+    /// The same, or nothing where the answer has this status.
+    fn reply_but(self, but: Option<StatusCode>) -> BoxFuture<'static, Result<Option<Reply>, Error>> {
+        Box::pin(async move {
+            let response = self.caller.send(self.operation, self.request.clone()).await?;
+            match but == Some(response.status()) {
+                true => Ok(None),
+                false => Reply::of(response, self).await.map(Some),
+            }
+        })
     }
 }
 

@@ -2,9 +2,7 @@
 //! value costs itself and not the reply.
 
 use std::fmt;
-use std::iter::empty;
 
-use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 
 /// Reads what is there, which is no `null` itself.
@@ -25,6 +23,14 @@ trait Kind {
 
     /// What is there without a value.
     fn empty<'de, V: Visitor<'de>, E: Error>(self, visitor: V) -> Result<V::Value, E>;
+
+    /// What stands in this text: a reader of its own for what is empty would be compiled for each type, too.
+    fn read_of<'de, V: Visitor<'de>, E: Error>(self, text: &'static str, visitor: V) -> Result<V::Value, E>
+    where
+        Self: Sized,
+    {
+        self.read(&mut serde_json::Deserializer::from_str(text), visitor).map_err(E::custom)
+    }
 }
 
 struct Flag;
@@ -54,22 +60,18 @@ kinds! {
     Integer deserialize_i64 visitor => visitor.visit_u64(0);
     Fraction deserialize_f64 visitor => visitor.visit_f64(0.0);
     Text deserialize_string visitor => visitor.visit_borrowed_str("");
-    AList deserialize_seq visitor => visitor.visit_seq(SeqDeserializer::new(empty::<()>()));
-    AMap deserialize_map visitor => empty_map(visitor);
+    AList deserialize_seq visitor => AList.read_of("[]", visitor);
+    AMap deserialize_map visitor => AMap.read_of("{}", visitor);
 }
 
 impl Kind for Struct {
     fn read<'de, D: Deserializer<'de>, V: Visitor<'de>>(self, from: D, visitor: V) -> Result<V::Value, D::Error> {
-        from.deserialize_struct(self.0, self.1, Within { visitor, is_value: false })
+        from.deserialize_struct(self.0, self.1, Fields(visitor))
     }
 
     fn empty<'de, V: Visitor<'de>, E: Error>(self, visitor: V) -> Result<V::Value, E> {
-        empty_map(visitor)
+        self.read_of("{}", visitor)
     }
-}
-
-fn empty_map<'de, V: Visitor<'de>, E: Error>(visitor: V) -> Result<V::Value, E> {
-    visitor.visit_map(MapDeserializer::new(empty::<((), ())>()))
 }
 
 impl<'de, D: Deserializer<'de>> Reply<D> {
@@ -222,6 +224,21 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Within<V> {
     }
 }
 
+/// Takes a map for the fields of a structure. A list is none, as in Go.
+struct Fields<V>(V);
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Fields<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of keys and values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        self.0.visit_map(Map(map))
+    }
+}
+
 /// A list: what is `null` is passed over.
 struct List<A>(A);
 
@@ -367,5 +384,7 @@ mod tests {
         assert!(told(r#"{"a": 7}"#).contains("expected a list, found a number"), "{}", told(r#"{"a": 7}"#));
         assert!(told(r#"{"a": [70000]}"#).starts_with("line 1, column "));
         assert!(read::<Of<Vec<u16>>>(r#"{"a": [1]} x"#).is_err());
+        let told = read::<Vec<Host>>(r#"[{"name": "n"}, ["n", []]]"#).expect_err("a list for fields");
+        assert_eq!(told, "line 1, column 17: expected a map of keys and values, found a list");
     }
 }
