@@ -53,6 +53,7 @@
 //! Success is said by the words themselves, failure of sources by the words that name them, and failure of a whole read by
 //! [`Context::failed`]: each is logged, counted and shown at that one place, so that no mechanism has to, or may differ.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -279,15 +280,22 @@ impl Updates {
 
     /// Says a word that is already put together.
     pub async fn say(&self, word: Word) -> Result<(), Stopped> {
-        let outcome = Outcome::of(&word);
-        tokio::select! {
-            biased;
-            () = self.cx.stop.cancelled() => return Err(Stopped),
-            sent = self.sender.send(word) => sent.map_err(|_| Stopped)?,
-        }
-        // Only now, so that what is shown follows the words in their order.
-        self.cx.said(outcome);
-        Ok(())
+        self.said(word).await
+    }
+
+    /// In a box: as a bare future it is compiled once more in each mechanism.
+    fn said(&self, word: Word) -> Pin<Box<dyn Future<Output = Result<(), Stopped>> + Send + '_>> {
+        Box::pin(async move {
+            let outcome = Outcome::of(&word);
+            tokio::select! {
+                biased;
+                () = self.cx.stop.cancelled() => return Err(Stopped),
+                sent = self.sender.send(word) => sent.map_err(|_| Stopped)?,
+            }
+            // Only now, so that what is shown follows the words in their order.
+            self.cx.said(outcome);
+            Ok(())
+        })
     }
 }
 

@@ -7,6 +7,8 @@ pub mod decode;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod instances;
 mod manager;
 mod mechanism;
 pub mod metrics;

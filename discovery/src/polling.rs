@@ -1,5 +1,6 @@
 //! Polling: interval, jitter, backoff and metrics, once for all mechanisms that ask again and again.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,26 +11,31 @@ use crate::contract::{Word, soonest};
 use crate::{Context, Discoverer, Error, Refresh, Updates};
 
 /// A [`Discoverer`] made of something that can [`Refresh`].
-#[derive(Debug)]
-pub struct Polling<R> {
-    refresh: R,
+pub struct Polling {
+    refresh: Box<dyn Refresh>,
     interval: Duration,
 }
 
-impl<R: Refresh + 'static> Polling<R> {
+impl Polling {
     /// Reads at once, then at every interval, and whenever [`Refresh::hint`] says so.
-    pub fn new(refresh: R, interval: Duration) -> Self {
-        Self { refresh, interval }
+    pub fn new(refresh: impl Refresh + 'static, interval: Duration) -> Self {
+        Self { refresh: Box::new(refresh), interval }
     }
 
     /// The same as a boxed discoverer.
-    pub fn boxed(refresh: R, interval: Duration) -> Box<dyn Discoverer> {
+    pub fn boxed(refresh: impl Refresh + 'static, interval: Duration) -> Box<dyn Discoverer> {
         Box::new(Self::new(refresh, interval))
     }
 }
 
+impl fmt::Debug for Polling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Polling").field("interval", &self.interval).finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
-impl<R: Refresh + 'static> Discoverer for Polling<R> {
+impl Discoverer for Polling {
     async fn run(mut self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
         let result = self.poll(&cx, &up).await;
         self.refresh.end().await;
@@ -37,7 +43,7 @@ impl<R: Refresh + 'static> Discoverer for Polling<R> {
     }
 }
 
-impl<R: Refresh + 'static> Polling<R> {
+impl Polling {
     async fn poll(&mut self, cx: &Context, up: &Updates) -> Result<(), Error> {
         cx.polls();
         let mut schedule = cx.schedule(self.interval);

@@ -164,9 +164,9 @@ impl Registry {
         self.mechanisms.values()
     }
 
-    /// All that is wrong with a configuration. The mechanism's own checks run once all general ones pass.
+    /// All that is wrong with a configuration.
     pub fn check(&self, config: &dyn AnyConfig, cx: &CheckContext) -> Vec<Problem> {
-        let general: Vec<_> = self.validators.iter().flat_map(|validator| (validator.check)(config, cx)).collect();
-        if general.is_empty() { config.check(cx) } else { general }
+        let general = self.validators.iter().flat_map(|validator| (validator.check)(config, cx));
+        general.chain(config.check(cx)).collect()
     }
 }

@@ -1,19 +1,34 @@
 //! Calls that block, away from the threads that run tasks, and long work that stays on them, with pauses.
 
+use std::any::Any;
+use std::pin::Pin;
+
 /// Runs a call that blocks, or computes for long, on a thread for such calls, and returns what it returned. A panic in it
 /// is raised here: it is the caller's as if the call had been made in place.
 ///
 /// The call cannot be interrupted: dropping the future leaves it running to its end.
-#[expect(clippy::disallowed_methods, reason = "it is what is called in place of it")]
 pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(call).await {
-        Ok(returned) => returned,
-        Err(failed) => match failed.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a runtime that shuts down cancels blocking calls, and it never polls this task again.
-            Err(_) => std::future::pending().await,
-        },
-    }
+    let returned = on_a_thread(Box::new(|| Box::new(call()))).await;
+    *returned.downcast().expect("what a call returns has its type")
+}
+
+/// A call, and what it returns, of any type: with each type tokio's tasks would be compiled once more.
+type Call = Box<dyn FnOnce() -> Returned + Send>;
+type Returned = Box<dyn Any + Send>;
+
+#[expect(clippy::disallowed_methods, reason = "it is what is called in place of it")]
+fn on_a_thread(call: Call) -> Pin<Box<dyn Future<Output = Returned> + Send>> {
+    let task = tokio::task::spawn_blocking(call);
+    Box::pin(async move {
+        match task.await {
+            Ok(returned) => returned,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only a runtime that shuts down cancels blocking calls, and it never polls this task again.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    })
 }
 
 /// Below it a call is over before a thread is found for it.

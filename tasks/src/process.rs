@@ -54,12 +54,24 @@ impl Program {
 
 /// The file that a [`Program`] of this name runs, with this `PATH` in its environment if it has one: none if there is none
 /// that may be run.
-pub fn program_file(program: &str, path: Option<&str>) -> Option<PathBuf> {
+fn program_file(program: &str, path: Option<&str>) -> Option<PathBuf> {
     let may_be_run = |file: &PathBuf| file.is_file() && access(file, Access::EXEC_OK).is_ok();
     if program.contains('/') {
         return Some(PathBuf::from(program)).filter(may_be_run);
     }
     path.unwrap_or(PATH).split(':').map(|folder| Path::new(folder).join(program)).find(may_be_run)
+}
+
+/// What to say of a program that is not there at the moment, or may not be run, if it is so; `hint` is what to do about one
+/// without a slash.
+pub fn no_program(program: &str, path: Option<&str>, hint: &str) -> Option<String> {
+    if program_file(program, path).is_some() {
+        return None;
+    }
+    Some(match program.contains('/') {
+        true => format!("there is no program {program} at the moment, or it may not be run"),
+        false => format!("there is no program {program} in PATH at the moment: {hint}"),
+    })
 }
 
 /// Takes what a command prints.

@@ -100,10 +100,14 @@ fn message(error: &Error, at: Option<char>, began: usize) -> String {
             format!("this does not continue the list of line {began}: its entries begin with `- ` below each other")
         }
         "did not find expected ',' or ']'" => {
-            format!("the list that begins with `[` in line {began} lacks a `,` or a `]`")
+            format!(
+                "the list that begins with `[` in line {began} lacks a `,` or a `]`, or a text with brackets in it lacks quotes"
+            )
         }
         "did not find expected ',' or '}'" => {
-            format!("the map that begins with `{{` in line {began} lacks a `,` or a `}}`")
+            format!(
+                "the map that begins with `{{` in line {began} lacks a `,` or a `}}`, or a text with braces in it lacks quotes"
+            )
         }
         "did not find expected node content" => "a value is missing here".to_owned(),
         "could not find expected ':'" => format!("the key in line {began} has no `:` behind it"),

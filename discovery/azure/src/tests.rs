@@ -85,11 +85,17 @@ fn machines_and_interfaces_become_labels() {
 
 #[test]
 fn an_answer_without_the_list_is_no_empty_list() {
-    for text in ["{}", "[]", r#"{"error": {"code": "Unknown"}}"#, r#"{"value": null}"#] {
+    let missing = "value is missing";
+    for (text, told) in [
+        ("{}", missing),
+        ("[]", "line 1, column 2: expected a map of keys and values, found a list"),
+        (r#"{"error": {"code": "Unknown"}}"#, missing),
+        (r#"{"value": null}"#, missing),
+    ] {
         let refused = decode::machines(text.as_bytes(), None).map(drop).map_err(|fault| fault.to_string());
-        assert_eq!(refused, Err("value is missing".to_owned()), "{text}");
+        assert_eq!(refused, Err(told.to_owned()), "{text}");
         let refused = decode::sets(text.as_bytes()).map(drop).map_err(|fault| fault.to_string());
-        assert_eq!(refused, Err("value is missing".to_owned()), "{text}");
+        assert_eq!(refused, Err(told.to_owned()), "{text}");
     }
     assert!(decode::machines(br#"{"value": []}"#, None).expect("none").items.is_empty());
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::discoverer::Exec;
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling};
 use rosterd_model::Problem;
-use rosterd_tasks::process::{Program, program_file};
+use rosterd_tasks::process::{Program, no_program};
 
 /// The timeout where none is set, unless the interval is shorter.
 const LONGEST_DEFAULT_TIMEOUT: StdDuration = StdDuration::from_secs(30);
@@ -118,14 +118,9 @@ impl MechanismConfig for ExecConfig {
         let mut found = Vec::new();
         let program = self.program();
         let path = self.env.get("PATH").map(Secret::expose);
-        if !program.is_empty() && !program.contains('\0') && program_file(program, path).is_none() {
-            let message = match program.contains('/') {
-                true => format!("there is no program {program} at the moment, or it may not be run"),
-                false => {
-                    format!("there is no program {program} in PATH at the moment: write its path, or set PATH in env")
-                }
-            };
-            found.push(idle("command[0]", message));
+        if !program.is_empty() && !program.contains('\0') {
+            let missing = no_program(program, path, "write its path, or set PATH in env");
+            found.extend(missing.map(|message| idle("command[0]", message)));
         }
         if let Some(folder) = self.working_directory.as_ref().filter(|folder| !folder.is_dir()) {
             found.push(idle("working_directory", format!("there is no folder {} at the moment", folder.display())));

@@ -8,7 +8,7 @@ use rosterd_model::Retry;
 use tokio::time::{Instant, sleep_until};
 
 use super::state::{FilesRead, Look, State};
-use super::{Config, FileMetrics};
+use super::{Config, FileError, FileMetrics};
 use rosterd_discovery::{Context, Discoverer, Error, Stopped, Updates};
 use rosterd_tasks::watch::{Changes, Inotify, Watcher};
 use rosterd_tasks::{Guard, blocking};
@@ -52,6 +52,9 @@ impl Discoverer for Files {
             self.metrics.watcher_errors.inc_by(now - faults);
             faults = now;
             self.metrics.read_errors.inc_by(found.unread.len() as u64);
+            let paths = state.absent();
+            let absent = (!paths.is_empty()).then(|| FileError::Absent { paths }.into());
+            cx.warning(absent.as_ref());
             picture = say(found, &state, picture, &up).await?;
             // A directory that cannot be listed is no file that could be due.
             let listing = (!state.is_listed()).then(|| Instant::now() + schedule.failed(Retry::Backoff));

@@ -48,6 +48,12 @@ pub enum FileError {
         /// What is wrong with it, and where.
         source: DecodeError,
     },
+    /// Paths and patterns that no file is there for: no failure, but seldom what was meant.
+    #[error("no file is there for {}", named(paths))]
+    Absent {
+        /// Those, as they were written.
+        paths: Vec<PathBuf>,
+    },
     /// Reading the file panicked.
     #[error("reading {} panicked: {message}", path.display())]
     Panicked {
@@ -56,6 +62,16 @@ pub enum FileError {
         /// What the panic said.
         message: String,
     },
+}
+
+/// So many paths are named.
+const NAMED: usize = 3;
+
+fn named(paths: &[PathBuf]) -> String {
+    let names: Vec<_> = paths.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+    let more = paths.len() - names.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", names.join(", "))
 }
 
 impl FileError {
@@ -73,6 +89,7 @@ impl Coded for FileError {
             Self::NotAFile { .. } => "sd_file_not_a_file",
             Self::TooLarge { .. } => "sd_file_too_large",
             Self::Malformed { .. } => "sd_file_malformed",
+            Self::Absent { .. } => "sd_file_absent",
             Self::Panicked { .. } => "sd_file_panicked",
         }
     }
@@ -83,6 +100,7 @@ impl Coded for FileError {
             | Self::Read { .. }
             | Self::NotAFile { .. }
             | Self::TooLarge { .. }
+            | Self::Absent { .. }
             | Self::Panicked { .. } => Priority::Operator,
             Self::Malformed { .. } => Priority::Remote,
         }

@@ -77,6 +77,12 @@ struct Failing {
     retry: Option<Instant>,
 }
 
+/// Whether what a pattern stands for may be in a directory, or beneath it.
+fn may_be_in(pattern: &Path, directory: &Path) -> bool {
+    let above: PathBuf = pattern.components().take(directory.components().count()).collect();
+    above == directory || watch::stands_for(&above, directory)
+}
+
 impl State {
     pub(super) fn new(patterns: Vec<PathBuf>, metrics: FileMetrics, guard: Guard) -> Self {
         let (files, unlisted) = (BTreeMap::new(), BTreeSet::new());
@@ -112,6 +118,17 @@ impl State {
     /// Whether what is not there is gone, as far as a look can tell: nothing is being rewritten.
     pub(super) fn is_certain(&self) -> bool {
         self.files.values().all(|known| known.leaving.is_none())
+    }
+
+    /// The paths and patterns that no file is there for, but for what could not be looked into. A file that is being rewritten counts
+    /// as there.
+    pub(super) fn absent(&self) -> Vec<PathBuf> {
+        let is_there = |pattern: &Path| {
+            self.files.contains_key(pattern)
+                || self.unlisted.iter().any(|directory| may_be_in(pattern, directory))
+                || self.files.keys().any(|file| watch::stands_for(pattern, file))
+        };
+        self.patterns.iter().filter(|pattern| !is_there(pattern)).cloned().collect()
     }
 
     /// Whether all that exists could be read when it was looked at last.

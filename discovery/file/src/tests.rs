@@ -233,6 +233,32 @@ fn what_is_not_there_at_the_start_may_come_for_an_interval() {
 }
 
 #[test]
+fn paths_and_patterns_without_a_file_are_warned_of_until_one_comes() {
+    leak_checked_live(|| async {
+        let folder = Folder::new();
+        folder.write("a.json", json(&["a:1"]));
+        let mut running = Running::start(folder, &["a.json", "typo.json", "*.yml"], NEVER).await;
+        let warned = |running: &Running| running.cx.status().warning.map(|warning| warning.report);
+        let report = warned(&running).expect("a warning");
+        let (root, code) = (running.folder.root().display().to_string(), report.code.as_str());
+        let told = format!("no file is there for {root}/typo.json, {root}/*.yml");
+        assert_eq!((code, report.message.as_str()), ("sd_file_absent", told.as_str()));
+        running.folder.write("typo.json", json(&["b:1"]));
+        running.becomes(&["a.json=a:1", "typo.json=b:1"]).await;
+        let report = warned(&running).expect("the pattern has no file still");
+        assert_eq!(report.message, format!("no file is there for {root}/*.yml"));
+        // One that cannot be used is there.
+        running.folder.write("b.yml", "- targets: [");
+        running.fails_with(Some("sd_file_malformed")).await;
+        assert_eq!(warned(&running), None);
+        running.folder.remove("typo.json");
+        running.becomes(&["a.json=a:1"]).await;
+        assert_eq!(warned(&running).expect("it went").message, format!("no file is there for {root}/typo.json"));
+        running.end().await;
+    });
+}
+
+#[test]
 fn a_bad_file_keeps_its_groups_and_no_other_suffers() {
     leak_checked_live(|| async {
         let folder = Folder::new();

@@ -61,9 +61,10 @@ fn an_answer_that_is_no_list_is_no_empty_list() {
     };
     assert_eq!(read(r#"{"kind": "compute#instanceList", "id": "projects/p/zones/z/instances"}"#), "0 instances");
     assert_eq!(read(r#"{"items": []}"#), "0 instances");
-    for text in ["{}", "[]", r#"{"kind": "compute#warning"}"#] {
+    for text in ["{}", r#"{"kind": "compute#warning"}"#] {
         assert_eq!(read(text), "it has no items, and is not of the kind compute#instanceList", "{text}");
     }
+    assert_eq!(read("[]"), "line 1, column 2: expected a map of keys and values, found a list");
 }
 
 #[test]

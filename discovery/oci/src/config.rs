@@ -110,7 +110,9 @@ impl OciConfig {
             Auth::ApiKey => {
                 let missing = keys.into_iter().filter(|(_, value)| value.is_empty());
                 problems.extend(missing.map(|(key, _)| {
-                    Problem::new(key, "cfg_missing_key", format!("{key} is missing: a request is signed as a user"))
+                    let message =
+                        format!("{key} is missing: a request is signed as a user where auth is api_key, the default");
+                    Problem::new(key, "cfg_missing_key", message)
                 }));
                 if has_phrase && has_phrase_file {
                     let message = "give either key_passphrase or key_passphrase_file";

@@ -13,7 +13,7 @@ mod watcher; // the face of it, which blocks nobody
 
 pub use error::WatchError;
 pub use inotify::Inotify;
-pub use pattern::{BadPattern, check_pattern};
+pub use pattern::{BadPattern, check_pattern, stands_for};
 pub use plan::{Expansion, expand};
 pub use watched::Changes;
 pub use watcher::Watcher;

@@ -48,6 +48,19 @@ pub fn check_pattern(path: &Path) -> Result<(), BadPattern> {
     names.filter(|name| Pattern::is_in(name)).try_for_each(|name| Pattern::parse(name).map(drop))
 }
 
+/// Whether a path is one that a pattern stands for, however things are on disk. A name that is no pattern stands for itself.
+pub fn stands_for(pattern: &Path, path: &Path) -> bool {
+    let of_segment = |(pattern, name): (Component<'_>, Component<'_>)| {
+        let text = pattern.as_os_str().to_str().filter(|text| Pattern::is_in(text));
+        match text.map(Pattern::parse) {
+            Some(Ok(pattern)) => name.as_os_str().to_str().is_some_and(|name| pattern.matches(name)),
+            _ => pattern == name,
+        }
+    };
+    pattern.components().count() == path.components().count()
+        && pattern.components().zip(path.components()).all(of_segment)
+}
+
 impl Pattern {
     /// Whether a segment is a pattern rather than a name.
     pub(super) fn is_in(segment: &str) -> bool {
@@ -193,6 +206,19 @@ mod tests {
         }
         assert_eq!(check_pattern(Path::new("/x/[ab]/*.yml")), Ok(()));
         assert_eq!(check_pattern(Path::new("[a/b]")), Err(BadPattern::Unclosed), "a class ends in its segment");
+    }
+
+    #[test]
+    fn a_pattern_stands_for_paths_of_as_many_segments() {
+        for (pattern, good, bad) in [
+            ("/x/*.yml", "/x/a.yml", "/x/y/a.yml"),
+            ("/x/a.yml", "/x/a.yml", "/x/b.yml"),
+            (r"/x/a\[1\].yml", "/x/a[1].yml", "/x/a1.yml"),
+            ("x/*.yml", "x/a.yml", "/x/a.yml"),
+        ] {
+            assert!(stands_for(Path::new(pattern), Path::new(good)), "{pattern} stands for {good}");
+            assert!(!stands_for(Path::new(pattern), Path::new(bad)), "{pattern} does not stand for {bad}");
+        }
     }
 
     proptest! {
