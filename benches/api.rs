@@ -108,7 +108,7 @@ fn state(roster: RosterHandle, journal: JournalHandle, registry: prometheus::Reg
         roster,
         providers: Providers::new(Vec::new),
         scrapes,
-        scraped: ScrapedJobs::new(|_| None),
+        scraped: ScrapedJobs::new(Default::default),
         trends: Default::default(),
         publications: Publications::new(Vec::new),
         served: Default::default(),
@@ -174,7 +174,7 @@ async fn main() {
     let address = server.addresses()[0];
     let scrapes = scraped(&roster);
     let history = rosterd::journal::metrics::Metrics::register(&registry).expect("the names are free");
-    let journal = Journal::start(&stopper, &roster, None, None, Arc::new(Vec::new), history);
+    let journal = Journal::start(&stopper, &roster, None, None, Arc::new(Vec::new), None, history);
     server.serve(router(Arc::new(state(roster, journal, registry, scrapes))));
     println!("{targets} targets in groups of one (many), and as many in one group (one)");
     for name in ["many", "one"] {

@@ -9,6 +9,7 @@ mod mechanisms {
 pub mod agent;
 pub mod api;
 pub mod cli;
+pub mod cluster;
 pub mod explain;
 pub mod journal;
 pub mod problem;

@@ -92,8 +92,16 @@
   });
 
   showTimes(document);
-  // On a phone the head is wider than the screen.
-  document.querySelector(".top [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  // On a phone the head is wider than the screen. Widths are those of the last fonts and styles when all is loaded.
+  function showCurrent() {
+    const current = document.querySelector(".top [aria-current]");
+    const list = current?.closest("ul");
+    if (!list) return;
+    const at = current.getBoundingClientRect(), around = list.getBoundingClientRect();
+    list.scrollLeft += at.left + at.width / 2 - around.left - around.width / 2;
+  }
+  showCurrent();
+  addEventListener("load", showCurrent);
   const button = document.getElementById("refresh");
   if (button && document.querySelector("[data-live]")) refreshing(button);
 })();

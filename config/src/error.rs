@@ -55,11 +55,13 @@ pub mod code {
     pub const NO_ADDRESS: &str = "cfg_no_address";
     /// A warning: what stands in a list and is a target, but one whose address leads nowhere.
     pub const UNREACHABLE_TARGET: &str = "cfg_unreachable_target";
+    /// A warning: a check of a template that does not look at what was rendered.
+    pub const BLIND_CHECK: &str = "cfg_blind_check";
     /// A warning: an external label that names an empty environment variable.
     pub const UNDEFINED_VARIABLE: &str = "cfg_undefined_variable";
 
     /// All of them.
-    pub const ALL: [&str; 32] = [
+    pub const ALL: [&str; 33] = [
         INVALID_CONFIG,
         UNREADABLE,
         SYNTAX,
@@ -91,6 +93,7 @@ pub mod code {
         CONSTANT_RULE,
         NO_ADDRESS,
         UNREACHABLE_TARGET,
+        BLIND_CHECK,
         UNDEFINED_VARIABLE,
     ];
 }

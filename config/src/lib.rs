@@ -10,10 +10,10 @@ mod load; // files -> Config
 pub use error::{ConfigErrors, code};
 pub use file::{
     AgentBrake, AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity,
-    BrakeSettings, Compression, Config, Confirm, DestinationUrl, DiskQueue, EndpointSettings, EscapingScheme,
+    BrakeSettings, Cluster, Compression, Config, Confirm, DestinationUrl, DiskQueue, EndpointSettings, EscapingScheme,
     FileOutput, FileSd, Global, GoogleIam, JobBrake, JobSettings, Journal, MetadataConfig, Metrics, OutputFormat,
     ProtobufMessage, Publish, QueueConfig, ReloadSignal, RemoteWrite, Rosterd, Runtime, STAGED, ScrapeConfig,
-    ScrapeProtocol, ScrapeSettings, Scraping, Share, SigV4, Template,
+    ScrapeProtocol, ScrapeSettings, Scraping, Share, SigV4, StaticMembers, Template,
 };
 pub use load::{
     ExamineTemplate, Impossible, ImpossibleTarget, LoadOptions, Loaded, OPTIONAL_MECHANISMS, feature_of, load_rules,

@@ -34,11 +34,15 @@ impl Folder {
     }
 
     fn load_with(&self, own: Option<&str>, examine: bool) -> Result<Loaded, ConfigErrors> {
+        self.load_as(own, examine, false)
+    }
+
+    fn load_as(&self, own: Option<&str>, examine: bool, commands: bool) -> Result<Loaded, ConfigErrors> {
         let env = |name: &str| (name == "REGION").then(|| "eu".to_owned());
         let own = own.map(|own| self.path(own));
         let options = LoadOptions {
             allow_exec: false,
-            allow_template_commands: false,
+            allow_template_commands: commands,
             examine,
             impossible: None,
             template: None,
@@ -154,6 +158,42 @@ scrape_confg: []
             "17:1 cfg_unknown_key scrape_confg",
         ]
     );
+}
+
+#[test]
+fn one_key_of_an_entry_hides_nothing_of_the_others() {
+    let entry = "scrape_configs[0].http_sd_configs[0]";
+    for (text, found) in [
+        ("url: ftp://a, refresh_interval: 0s, proxy_url: ':bad'", &["url", "refresh_interval", "proxy_url"][..]),
+        ("url: ftp://a, refresh_intervall: 5s", &["url", "refresh_intervall"]),
+        ("url: ftp://a, refresh_interval: [5s]", &["url", "refresh_interval"]),
+        // What lacks may be what has a slip, or what is no text.
+        ("urll: http://a, refresh_interval: 0s", &["urll", "refresh_interval"]),
+        ("url: [http://a], proxy_url: ':bad'", &["url", "proxy_url"]),
+    ] {
+        let text = format!("scrape_configs:\n- job_name: a\n  http_sd_configs: [{{{text}}}]\n");
+        let told: Vec<_> = problems(&text).iter().filter_map(|it| it.rsplit(' ').next().map(str::to_owned)).collect();
+        let want: Vec<_> = found.iter().map(|key| format!("{entry}.{key}")).collect();
+        assert_eq!(told, want, "{text}");
+    }
+}
+
+#[test]
+fn a_program_of_a_template_that_is_not_there_is_warned_of() {
+    let folder = Folder::with(&[
+        (
+            "prometheus.yml",
+            "rosterd: {templates: [{source: t, destination: d, check: [nosuchprogram, '{file}'], reload: [sh], verify: [./no]}]}",
+        ),
+        ("t", ""),
+    ]);
+    let warned = |examine| {
+        let loaded = folder.load_as(None, examine, true).unwrap_or_else(|errors| panic!("{errors}"));
+        loaded.warnings.iter().map(|it| format!("{} {}", it.code, it.key)).collect::<Vec<_>>()
+    };
+    let of = |key: &str| format!("cfg_no_file rosterd.templates[0].{key}[0]");
+    assert_eq!(warned(true), [of("check"), of("verify")]);
+    assert_eq!(warned(false), [""; 0]);
 }
 
 #[test]

@@ -74,6 +74,11 @@ impl Batch {
         self.first + u64::from(self.count)
     }
 
+    /// The time of the oldest event; `None` without any.
+    pub fn oldest(&self) -> Option<Time> {
+        (self.count > 0).then_some(Time(self.oldest))
+    }
+
     /// How many events it has.
     pub fn len(&self) -> usize {
         self.count as usize

@@ -129,6 +129,8 @@ kinds! {
     Missed = 17 "missed",
     /// The clock of the machine was set back.
     Clock = 18 "clock",
+    /// What was stored of targets was damaged, and is lost; or so many targets of a job are gone since, and nothing holds them.
+    Damaged = 19 "damaged",
 }
 
 impl Kind {

@@ -6,6 +6,7 @@ mod batch; // events to the body of a record
 mod body; // and back, in place
 mod checkpoint; // a whole roster to bodies of records, and back
 mod counts; // of targets, over time
+mod down; // which targets are
 mod error;
 mod event;
 mod held; // why a target is
@@ -26,6 +27,7 @@ mod writer;
 
 pub use batch::Batch;
 pub use counts::Counts;
+pub use down::Fingerprints;
 pub use error::{Fault, JournalError};
 pub use event::{Event, Kind, Note};
 pub use held::Held;

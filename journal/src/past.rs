@@ -45,6 +45,11 @@ impl Past {
         self.jobs.values().map(HashMap::len).sum()
     }
 
+    /// How many each job has, of those that have any.
+    pub fn sizes(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        self.jobs.iter().map(|(job, targets)| (job, targets.len()))
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()

@@ -30,7 +30,8 @@ pub struct Query {
     pub cursor: Option<u64>,
     /// Whether the newest come first.
     pub newest_first: bool,
-    /// How long is looked for them at most, about; without it, as long as a million events take. The page tells how far that went.
+    /// How long is looked for them at most, about, where there are more than some thousand events; without it, as long as a million
+    /// events take. The page tells how far that went.
     pub patience: Option<Duration>,
 }
 

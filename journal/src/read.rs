@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::counts::{Counting, Counts};
+use crate::down::{Downs, Fingerprints};
 use crate::medium::Medium;
 use crate::moment::{Moment, moments};
 use crate::past::{Past, Replay};
@@ -18,8 +19,10 @@ use crate::{Event, Fault, JournalError, Page, Query, Time};
 
 /// How many events a query looks at before it answers with what it has.
 const LOOKED: u64 = 1 << 20;
-/// And how many at least, however little time there is.
-const LEAST: u64 = 256;
+/// And how much at least, in events or in bytes of records and segments, whatever the clock says: it takes some milliseconds, and a machine
+/// that is busy with other things takes up any time.
+const LEAST: u64 = 8 << 10;
+const LEAST_BYTES: u64 = 4 << 20;
 /// How many faults are remembered, so that each is told once.
 const FAULTS: usize = 1000;
 
@@ -89,6 +92,24 @@ impl Reader {
         if faults.known.len() < FAULTS && faults.known.insert(fault.clone()) {
             faults.untold.push(fault);
         }
+    }
+
+    /// The targets that were down last, as far as the segments of about the last `most` bytes tell.
+    pub fn down(&self, most: u64) -> Result<Fingerprints, JournalError> {
+        let (segments, mut bytes) = (self.segments.all(), 0);
+        let is_recent = |segment: &&Arc<Segment>| {
+            let is_last = bytes == 0;
+            bytes += segment.extent().length;
+            is_last || bytes <= most
+        };
+        let recent = segments.iter().rev().take_while(is_recent).count();
+        let mut down = Downs::default();
+        for segment in &segments[segments.len() - recent..] {
+            if let Some(medium) = segment.opened()? {
+                down.segment(segment, &medium).map_err(segment.failure())?;
+            }
+        }
+        Ok(down.found)
     }
 
     /// Executes a query. Damaged parts are passed over, and noted.
@@ -227,13 +248,13 @@ impl Reader {
                     page.events.push(tools.build(&event));
                 }
                 page.cursor = stored.header.first;
-                if effort.is_enough(stored.header.count) {
+                if effort.is_enough(&stored) {
                     return Ok(Page { more: true, reached: Some(stored.header.oldest), ..page });
                 }
             }
             page.cursor = segment.first;
             // Also where nothing of a segment may be wanted, its records were passed.
-            if segment.first > segments[0].first && effort.is_over() {
+            if segment.first > segments[0].first && effort.is_over_after(segment.extent().length) {
                 return Ok(Page { more: true, reached: Some(segment.began), ..page });
             }
         }
@@ -405,26 +426,29 @@ enum Passed {
     Loss,
 }
 
-/// How much may still be looked at.
+/// How much was looked at, and until when more is.
 struct Effort {
-    looked: u64,
+    events: u64,
+    bytes: u64,
     end: Option<Instant>,
 }
 
 impl Effort {
     fn of(query: &Query) -> Self {
-        Self { looked: 0, end: query.patience.map(|patience| Instant::now() + patience) }
+        Self { events: 0, bytes: 0, end: query.patience.map(|patience| Instant::now() + patience) }
     }
 
-    /// Whether that is enough, with so many events more.
-    fn is_enough(&mut self, events: u32) -> bool {
-        self.looked += u64::from(events);
-        self.looked >= LOOKED || self.looked >= LEAST && self.is_over()
+    /// Whether that is enough, with the events of a record more.
+    fn is_enough(&mut self, stored: &Stored) -> bool {
+        self.events += u64::from(stored.header.count);
+        self.is_over_after(stored.raw_length()) || self.events >= LOOKED
     }
 
-    /// Whether the time is over.
-    fn is_over(&self) -> bool {
-        self.end.is_some_and(|end| Instant::now() >= end)
+    /// Whether the time is over, with so many bytes more.
+    fn is_over_after(&mut self, bytes: u64) -> bool {
+        self.bytes += bytes;
+        let is_least = self.events >= LEAST || self.bytes >= LEAST_BYTES;
+        is_least && self.end.is_some_and(|end| Instant::now() >= end)
     }
 }
 
@@ -478,7 +502,7 @@ impl Forward<'_> {
             }
             self.page.cursor = event.number;
         }
-        let enough = self.effort.is_enough(stored.header.count);
+        let enough = self.effort.is_enough(stored);
         self.page.reached = enough.then_some(stored.header.newest);
         !enough
     }

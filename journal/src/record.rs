@@ -115,6 +115,11 @@ impl Stored {
         HEADER as u64 + u64::from(self.length)
     }
 
+    /// How many bytes the body has once it is unpacked.
+    pub(crate) fn raw_length(&self) -> u64 {
+        u64::from(self.raw_length)
+    }
+
     /// The body unpacked, unless it is damaged.
     pub(crate) fn unpack(&self, body: &[u8], unpacker: &mut Unpacker) -> Option<Vec<u8>> {
         if crc32fast::hash(body) != self.checksum {

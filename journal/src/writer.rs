@@ -27,6 +27,10 @@ const LARGEST: u64 = 32 << 20;
 /// A journal has about so many segments when it is as large, or as old, as it may be.
 const SEGMENTS: u32 = 16;
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// What is said of a file that is no segment, where it stays and where it is moved aside.
+const DAMAGED: [&str; 2] = ["nothing of it can be read", "nothing of it can be read, moved aside"];
+const NEWER: [&str; 2] = ["written by a newer version", "written by a newer version, moved aside"];
+const NO_FILE: [&str; 2] = ["it is no file", "it is no file, moved aside"];
 
 /// How a journal is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,11 +118,27 @@ impl Writer {
         Ok((writer, Found { past, faults }))
     }
 
+    /// A journal in memory alone that goes on from what a folder has which cannot be written: that is read, and nothing of it is changed.
+    /// Fails when it cannot be read either.
+    pub fn in_memory_after(folder: &Path, settings: Settings, now: Time) -> Result<(Self, Found), JournalError> {
+        let mut writer = Self::in_memory(settings, now);
+        let mut faults = writer.find(folder)?;
+        let past = writer.resume().transpose()?;
+        writer.pace = Pace::new(writer.newest(now), Instant::now());
+        faults.extend(writer.reader.take_faults());
+        Ok((writer, Found { past, faults }))
+    }
+
+    /// Whether the files of the folder are its own, to be changed and removed.
+    fn owns_files(&self) -> bool {
+        self.folder.is_some()
+    }
+
     /// Finds the segments of a folder.
     fn find(&mut self, folder: &Path) -> Result<Vec<Fault>, JournalError> {
         let listed = std::fs::read_dir(folder).and_then(|all| all.map(|entry| Ok(entry?.path())).collect());
         let mut paths: Vec<PathBuf> = listed.map_err(io_error(folder))?;
-        for begun in paths.iter().filter(|path| Segment::is_begun(path)) {
+        for begun in paths.iter().filter(|path| self.owns_files() && Segment::is_begun(path)) {
             std::fs::remove_file(begun).map_err(io_error(begun))?;
         }
         paths.retain(|path| Segment::is_name(path) || Segment::is_aside(path));
@@ -131,18 +151,21 @@ impl Writer {
                     Some(_) => None,
                     None => Some(Segment::open(path, last).map_err(io_error(path))?),
                 };
-                let (what, why) = match opened {
+                let ([what, moved], why) = match opened {
                     Some(Opened::Segment(segment)) => {
                         last = Some(segment.last_before());
                         found.push(Arc::new(segment));
                         continue;
                     }
-                    Some(Opened::Damaged) => ("nothing of it can be read, moved aside", "damaged"),
-                    Some(Opened::Newer) => ("written by a newer version, moved aside", "newer"),
-                    None => ("it is no file, moved aside", "damaged"),
+                    Some(Opened::Damaged) => (DAMAGED, "damaged"),
+                    Some(Opened::Newer) => (NEWER, "newer"),
+                    None => (NO_FILE, "damaged"),
                 };
+                let what = if self.owns_files() { moved } else { what };
                 faults.push(Fault { path: path.clone(), what, offset: 0, bytes: 0 });
-                std::fs::rename(path, free_name(path, why)).map_err(io_error(path))?;
+                if self.owns_files() {
+                    std::fs::rename(path, free_name(path, why)).map_err(io_error(path))?;
+                }
             }
             // Its events are missing behind those of the one before it.
             self.is_after_loss |= found.is_empty();
@@ -205,6 +228,7 @@ impl Writer {
         // On a disk that cannot be written, a segment is begun anew as soon as it can.
         if !seen.is_damaged
             && !self.is_after_loss
+            && self.owns_files()
             && let Ok(medium) = segment.place.open_to_write()
             && (seen.cut.is_none() || medium.truncate(seen.end).is_ok())
         {
@@ -408,7 +432,7 @@ impl Writer {
             }
             gone
         });
-        for segment in gone {
+        for segment in gone.into_iter().filter(|_| self.owns_files()) {
             // One that stays is found at the next start.
             segment.place.remove().ok();
         }

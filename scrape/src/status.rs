@@ -1,6 +1,7 @@
 //! What is known of each target's scrapes, for the API. Kept by the engine, read by anybody.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -102,7 +103,7 @@ impl FromIterator<bool> for Outcomes {
     }
 }
 
-/// A target whose scrapes fail after they did not, or work after they failed.
+/// A target whose scrapes fail after they did not, or work after they failed, or that is scraped for the first time.
 #[derive(Debug, Clone)]
 pub struct HealthTurn {
     /// Its job.
@@ -113,6 +114,8 @@ pub struct HealthTurn {
     pub health: Health,
     /// Why it is down.
     pub error: Option<Arc<Report>>,
+    /// Whether nothing was known of it before.
+    pub is_first: bool,
 }
 
 /// The statuses of all targets. Cloning shares them.
@@ -148,6 +151,8 @@ struct OfJob {
     targets: Divided<(u64, TargetStatus)>,
     /// How many are of each health.
     counts: [usize; Health::ALL.len()],
+    /// How many are down, by the code of what is wrong.
+    errors: HashMap<String, usize>,
 }
 
 /// So many locks: readers and the threads that scrape seldom meet.
@@ -180,6 +185,20 @@ impl Statuses {
         sum
     }
 
+    /// How many targets of a job are down, by the code of what is wrong; what is most frequent first.
+    pub fn errors(&self, job: &str) -> Vec<(String, usize)> {
+        let mut sum = BTreeMap::new();
+        for part in self.parts.iter() {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            for (code, count) in part.jobs.get(job).into_iter().flat_map(|of_job| &of_job.errors) {
+                *sum.entry(code.clone()).or_default() += count;
+            }
+        }
+        let mut all: Vec<_> = sum.into_iter().collect();
+        all.sort_by_key(|(_, count)| Reverse(*count));
+        all
+    }
+
     /// What targets say about their metric families, each list once however many say it.
     pub fn metadata(&self) -> Vec<Arc<[Metadata]>> {
         let mut lists = HashMap::new();
@@ -190,7 +209,7 @@ impl Statuses {
         lists.into_values().collect()
     }
 
-    /// Tells of each target whose scrapes fail after they did not, or work after they failed, from now on. The first who
+    /// Tells of each target whose scrapes fail after they did not, or work after they failed, and of the first scrape of each, from now on. The first who
     /// listens does so for good. It is called on threads that scrape, and must not block.
     pub fn on_turn(&self, listener: impl Fn(HealthTurn) + Send + Sync + 'static) {
         self.listener.0.set(Box::new(listener)).ok();
@@ -203,14 +222,14 @@ impl Statuses {
             let before = status.health;
             change(status);
             turn = match (before, status.health) {
-                (Health::Up | Health::Unknown, Health::Down) | (Health::Down, Health::Up) => {
-                    Some((status.health, status.error.clone()))
+                (Health::Up | Health::Unknown, Health::Down) | (Health::Down | Health::Unknown, Health::Up) => {
+                    Some((status.health, status.error.clone(), before == Health::Unknown))
                 }
                 _ => None,
             };
         });
-        if let (Some((health, error)), Some(listener)) = (turn, self.listener.0.get()) {
-            listener(HealthTurn { job: Arc::clone(job), fingerprint, health, error });
+        if let (Some((health, error, is_first)), Some(listener)) = (turn, self.listener.0.get()) {
+            listener(HealthTurn { job: Arc::clone(job), fingerprint, health, error, is_first });
         }
     }
 
@@ -220,11 +239,13 @@ impl Statuses {
         if !jobs.contains_key(job) {
             jobs.insert(Arc::clone(job), OfJob::default());
         }
-        let Some(OfJob { targets, counts }) = jobs.get_mut(job) else { return };
+        let Some(OfJob { targets, counts, errors }) = jobs.get_mut(job) else { return };
         match targets.find_mut(place(fingerprint), |(other, _)| *other == fingerprint) {
             Some((_, status)) => {
                 let (health, list) = (status.health, status.metadata.as_ref().map(address));
+                let error = error(status).cloned();
                 change(status);
+                recount(errors, error.as_deref(), self::error(status).map(Arc::as_ref));
                 counts[health as usize] -= 1;
                 counts[status.health as usize] += 1;
                 if status.metadata.as_ref().map(address) != list {
@@ -236,6 +257,7 @@ impl Statuses {
                 let mut status = TargetStatus::default();
                 change(&mut status);
                 counts[status.health as usize] += 1;
+                recount(errors, None, error(&status).map(Arc::as_ref));
                 count_in(lists, status.metadata.as_ref());
                 targets.insert(place(fingerprint), (fingerprint, status), |(other, _)| place(*other));
             }
@@ -250,6 +272,7 @@ impl Statuses {
         let equal = |(other, _): &(u64, TargetStatus)| *other == fingerprint;
         let (_, removed) = of_job.targets.remove(place(fingerprint), equal, |(other, _)| place(*other))?;
         of_job.counts[removed.health as usize] -= 1;
+        recount(&mut of_job.errors, error(&removed).map(Arc::as_ref), None);
         count_out(lists, removed.metadata.as_ref().map(address));
         if of_job.targets.is_empty() {
             jobs.remove(job);
@@ -265,6 +288,31 @@ impl Statuses {
 /// Where the target stands among those of its part, which have the last bits of their fingerprints in common.
 fn place(fingerprint: u64) -> u64 {
     fingerprint.rotate_right(PARTS.ilog2())
+}
+
+/// Why a target is down, if it is.
+fn error(status: &TargetStatus) -> Option<&Arc<Report>> {
+    status.error.as_ref().filter(|_| status.health == Health::Down)
+}
+
+/// Counts the error that a target has instead of another one.
+fn recount(errors: &mut HashMap<String, usize>, before: Option<&Report>, after: Option<&Report>) {
+    let [before, after] = [before, after].map(|report| report.map(|report| report.code.as_str()));
+    if before == after {
+        return;
+    }
+    if let Some((code, count)) = before.and_then(|code| Some((code, errors.get_mut(code)?))) {
+        *count -= 1;
+        if *count == 0 {
+            errors.remove(code);
+        }
+    }
+    if let Some(code) = after {
+        match errors.get_mut(code) {
+            Some(count) => *count += 1,
+            None => _ = errors.insert(code.to_owned(), 1),
+        }
+    }
 }
 
 fn address(list: &Arc<[Metadata]>) -> usize {
@@ -299,6 +347,8 @@ impl FromIterator<(Arc<str>, Labels, TargetStatus)> for Statuses {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     #[test]
@@ -343,12 +393,36 @@ mod tests {
     }
 
     #[test]
-    fn who_listens_hears_of_targets_that_go_down_and_come_back_and_of_no_others() {
+    fn errors_are_counted_by_their_codes_while_targets_are_down() {
+        let (statuses, job) = (Statuses::default(), Arc::from("job"));
+        let fail = |numbers: Range<u64>, code: &str| {
+            let report = Report { code: code.to_owned(), ..Report::of(&crate::ScrapeError::BodySize { limit: 1 }) };
+            for number in numbers {
+                let error = Some(Arc::new(report.clone()));
+                statuses.update(&job, number, |status| (status.health, status.error) = (Health::Down, error));
+            }
+        };
+        let told =
+            || statuses.errors("job").into_iter().map(|(code, count)| format!("{count} {code}")).collect::<Vec<_>>();
+        fail(0..90, "a");
+        fail(0..90, "a");
+        fail(50..100, "b");
+        assert_eq!(told(), ["50 a", "50 b"]);
+        fail(49..50, "b");
+        assert_eq!(told(), ["51 b", "49 a"]);
+        (0..49).for_each(|number| statuses.update(&job, number, |status| status.health = Health::Up));
+        assert_eq!(told(), ["51 b"]);
+        (49..100).for_each(|number| drop(statuses.remove("job", number)));
+        assert_eq!((told(), statuses.errors("other")), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn who_listens_hears_of_targets_that_go_down_and_come_back_and_of_the_first_scrape_of_each() {
         let (statuses, job) = (Statuses::default(), Arc::from("job"));
         let heard = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&heard);
         statuses.on_turn(move |turn| {
-            told.lock().expect("nobody panicked").push((turn.job.to_string(), turn.fingerprint, turn.health));
+            told.lock().expect("nobody panicked").push((turn.fingerprint, turn.health, turn.is_first));
         });
         for (number, health) in [
             (1, Health::Unknown),
@@ -361,8 +435,8 @@ mod tests {
         ] {
             statuses.update(&job, number, |status| status.health = health);
         }
-        let turn = |number, health| ("job".to_owned(), number, health);
-        let expected = [turn(1, Health::Down), turn(1, Health::Up), turn(2, Health::Down)];
+        let expected =
+            [(1, Health::Up, true), (1, Health::Down, false), (1, Health::Up, false), (2, Health::Down, true)];
         assert_eq!(*heard.lock().expect("nobody panicked"), expected);
     }
 }

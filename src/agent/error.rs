@@ -7,6 +7,7 @@ use rosterd_discovery::{ManagerError, RegistryError};
 use rosterd_model::{Coded, Priority, Retry};
 
 use crate::api;
+use crate::cluster::NotAMember;
 use crate::store::StoreError;
 use crate::web;
 
@@ -66,6 +67,9 @@ pub enum AgentError {
     /// What the configuration says of scraping or remote write cannot be used.
     #[error(transparent)]
     Scrape(#[from] crate::scrape::Error),
+    /// The configuration has members, and this one is none of them.
+    #[error(transparent)]
+    Cluster(#[from] NotAMember),
     /// A task ended without which there is no going on.
     #[error("the task {task} ended unexpectedly: {message}")]
     TaskEnded {
@@ -105,6 +109,7 @@ impl Coded for AgentError {
             Self::Web(source) => source.code(),
             Self::ExternalUrl(source) => source.code(),
             Self::Scrape(source) => source.code(),
+            Self::Cluster(source) => source.code(),
             Self::TaskEnded { task: "roster", .. } => "agent_roster_ended",
             Self::TaskEnded { .. } => "agent_task_ended",
             Self::Stragglers { .. } => "agent_stragglers",

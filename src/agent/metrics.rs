@@ -7,6 +7,7 @@ use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::process::Process;
 use crate::api::Build;
+use crate::cluster::Share;
 
 /// Registered once for an agent.
 #[derive(Debug, Clone)]
@@ -15,6 +16,7 @@ pub(super) struct Metrics {
     success_time: Gauge,
     reloads: IntCounterVec,
     build: IntGaugeVec,
+    slots: IntGaugeVec,
 }
 
 impl Metrics {
@@ -37,16 +39,24 @@ impl Metrics {
                 Opts::new("rosterd_build_info", "1, with what rosterd was built from as labels."),
                 &["version", "revision", "rustc"],
             )?,
+            slots: IntGaugeVec::new(
+                Opts::new(
+                    "rosterd_cluster_slots",
+                    "Slots that this member of a cluster owns, of 4096 that all have together.",
+                ),
+                &["cluster"],
+            )?,
         };
         metrics.build.with_label_values(&[&build.version, &build.revision, &build.go_version]).set(1);
         for result in ["success", "failure"] {
             metrics.reloads.with_label_values(&[result]);
         }
-        let collectors: [Box<dyn Collector>; 5] = [
+        let collectors: [Box<dyn Collector>; 6] = [
             Box::new(metrics.successful.clone()),
             Box::new(metrics.success_time.clone()),
             Box::new(metrics.reloads.clone()),
             Box::new(metrics.build.clone()),
+            Box::new(metrics.slots.clone()),
             Box::new(Process::new()),
         ];
         for collector in collectors {
@@ -55,8 +65,12 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// The configuration came into use.
-    pub(super) fn loaded(&self) {
+    /// The configuration came into use, and this share of a cluster of this name with it.
+    pub(super) fn loaded(&self, cluster: &str, share: &Share) {
+        self.slots.reset();
+        if let Some(slots) = share.slots() {
+            self.slots.with_label_values(&[cluster]).set(slots.into());
+        }
         self.successful.set(1);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.success_time.set(now.as_secs_f64());

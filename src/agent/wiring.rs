@@ -16,7 +16,7 @@ use rosterd_tasks::{Fatal, Guard, Stopper, Supervision, blocking, portion};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::in_use::InUse;
 use super::load::Loader;
@@ -28,6 +28,7 @@ use super::second_look::{Cause, SecondLook};
 use super::warnings::Warnings;
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, Refused, ReloadRequest};
+use crate::cluster::Share;
 use crate::journal::{self, Journal, JournalHandle, Kind, Note};
 use crate::publish::file_sd::Publisher;
 use crate::publish::templates::Templates;
@@ -63,6 +64,8 @@ pub struct Options {
     pub system: System,
     /// `--templates.allow-commands`: templates may run commands and send signals.
     pub allow_template_commands: bool,
+    /// `--cluster.member`: what this one is called among the members, if not as the machine is.
+    pub member: Option<String>,
     /// The mechanisms.
     pub mechanisms: Registry,
     /// All flags with their values, for the API.
@@ -106,6 +109,7 @@ pub struct Agent {
     jobs: usize,
     /// What of the configuration is in use.
     in_use: InUse,
+    share: Share,
     second_look: SecondLook,
     refused: Option<u64>,
     warnings: Warnings,
@@ -147,8 +151,8 @@ impl Agent {
         let (mut agent, router) =
             Self::assemble(options, registry, supervision, server, stores, queues, grace, journal)?;
         let taken = async {
-            let (loaded, clients) = agent.prepare(loaded).await?;
-            agent.take(loaded, clients).await;
+            let prepared = agent.prepare(loaded).await?;
+            agent.take(prepared).await;
             Ok(())
         };
         match stop.run_until_cancelled(taken).await {
@@ -198,7 +202,7 @@ impl Agent {
         let folder = options.storage_path.as_ref().map(|path| path.join("journal"));
         let listed = manager.directory();
         let providers = Arc::new(move || listed.list());
-        let journal = Journal::start(&work, &roster, folder, history, providers, journal_metrics);
+        let journal = Journal::start(&work, &roster, folder, history, providers, stores.damaged, journal_metrics);
         let wanted = Wanted::default();
         let publisher = Publisher::start(&roster, wanted.files(), &work);
         let (unused, failures, stop) = (Arc::clone(&stores.ledger), stores.failures.clone(), work.token().clone());
@@ -229,7 +233,11 @@ impl Agent {
         work.spawn_restarting("trends", move || kept.clone().remember(known.clone(), stop.clone()));
         let kept_journal = journal.clone();
         let (seen, told) = (roster.clone(), journal.clone());
-        scraping.statuses().on_turn(move |turn| told.note(turned(&seen.view(), &turn)));
+        scraping.statuses().on_turn(move |turn| {
+            if !turn.is_first || told.is_news(&turn.job, turn.fingerprint, turn.health == Health::Down) {
+                told.note(turned(&seen.view(), &turn));
+            }
+        });
 
         let none = ConfigView {
             yaml: String::new(),
@@ -297,6 +305,7 @@ impl Agent {
             checksum: 0,
             jobs: 0,
             in_use: InUse::default(),
+            share: Share::default(),
             second_look: SecondLook::default(),
             refused: None,
             warnings: Warnings::default(),
@@ -412,8 +421,8 @@ impl Agent {
                 }
                 info!(file = %self.options.config_file.display(), "configuration changed, taking it into use");
                 match self.prepare(loaded).await {
-                    Ok((loaded, clients)) => {
-                        self.take(loaded, clients).await;
+                    Ok(prepared) => {
+                        self.take(prepared).await;
                         Ok(())
                     }
                     Err(error) => Err(self.refuse(&error, forced)),
@@ -437,8 +446,9 @@ impl Agent {
     }
 
     /// Does what may still show that a configuration cannot be used; then what runs goes on.
-    async fn prepare(&self, loaded: Loaded) -> Result<(Loaded, scrape::Clients), AgentError> {
+    async fn prepare(&self, loaded: Loaded) -> Result<Prepared, AgentError> {
         let system = self.options.system.clone();
+        let share = Share::by(&loaded.config.rosterd.cluster, &self.names())?;
         let (loaded, clients) = blocking(move || {
             let clients = Scraping::clients(&loaded.config, &system);
             (loaded, clients)
@@ -446,7 +456,14 @@ impl Agent {
         .await;
         let clients = clients?;
         self.scraping.prepare(&loaded.config).await?;
-        Ok((loaded, clients))
+        Ok(Prepared { loaded, clients, share })
+    }
+
+    /// What this one may be called among the members: as it was told, or as the machine is, with its domain or without.
+    fn names(&self) -> Vec<&str> {
+        let machine = self.options.system.name();
+        let host = machine.split('.').next().unwrap_or(machine);
+        self.options.member.as_deref().map_or_else(|| vec![machine, host], |name| vec![name])
     }
 
     /// Tells that a configuration is not taken into use, and goes on with the one before.
@@ -464,7 +481,7 @@ impl Agent {
             };
             error!(error = report, code = error.code(), "configuration refused, the one before stays in use");
             self.metrics.refused();
-            let detail = Some(format!("{report} ({})", error.code()).into());
+            let detail = Some(refused.line().into());
             self.journal.note(Note { detail, ..Note::of(Kind::ReloadRefused) });
             let told = Some(refused.clone());
             self.view.send_modify(|view| {
@@ -476,7 +493,8 @@ impl Agent {
     }
 
     /// Takes a good configuration into use: the roster before discovery, so that it knows whose updates come.
-    async fn take(&mut self, loaded: Loaded, clients: scrape::Clients) {
+    async fn take(&mut self, prepared: Prepared) {
+        let Prepared { loaded, clients, share } = prepared;
         self.warnings.tell(&loaded.warnings);
         let config = &loaded.config;
         let plan = self.manager.plan(jobs::discovery(config)).await;
@@ -488,7 +506,17 @@ impl Agent {
         let settings = roster::Settings { grace, brake: jobs::agent_brake(&config.rosterd) };
         self.roster.set_jobs(jobs::roster(config, &plan.jobs), settings).await;
         self.journal.note(Note { detail: Some(changed.into()), ..Note::of(Kind::Reloaded) });
-        self.scraping.take(config, clients);
+        if let Some((table, own)) = share.table().filter(|_| self.share != share) {
+            let slots = share.slots();
+            info!(member = %own, members = table.members().len(), slots, "this member scrapes the targets of its slots, and the others theirs");
+        } else if let Some(name) = self.options.member.as_deref().filter(|_| share.table().is_none()) {
+            warn!(
+                member = name,
+                "--cluster.member has no effect: the configuration has no rosterd.cluster, and all targets are scraped here"
+            );
+        }
+        self.share = share.clone();
+        self.scraping.take(config, clients, share.clone());
         let applied = self.manager.apply(plan, Instant::now() + self.options.shutdown_timeout).await;
         // By their patterns, new files of more jobs are noticed too.
         let patterns = config.scrape_config_files.iter().map(PathBuf::from);
@@ -497,7 +525,7 @@ impl Agent {
         self.checksum = loaded.checksum;
         self.jobs = config.scrape_configs.len();
         self.refused = None;
-        self.metrics.loaded();
+        self.metrics.loaded(&config.rosterd.cluster.name, &share);
         self.view.send_replace(Arc::new(ConfigView {
             yaml: config.to_yaml(),
             loaded: SystemTime::now(),
@@ -511,6 +539,13 @@ impl Agent {
             info!(why, "targets are discovered and published, nothing is scraped");
         }
     }
+}
+
+/// A configuration that can be used, and what was made for it.
+struct Prepared {
+    loaded: Loaded,
+    clients: scrape::Clients,
+    share: Share,
 }
 
 /// What the journal says of a target that went down or came back.
@@ -565,6 +600,8 @@ struct Stores {
     blocks: Arc<dyn Blocks>,
     ledger: Arc<dyn Ledger>,
     failures: StoreFailures,
+    /// Where that is moved to which was stored of targets, if it was damaged.
+    damaged: Option<PathBuf>,
 }
 
 impl Stores {
@@ -572,13 +609,14 @@ impl Stores {
         Ok(match folder {
             Some(folder) => {
                 let (blocks, ledger) = open_folder(folder).await?;
-                let failures = blocks.failures();
-                Self { blocks: Arc::new(blocks), ledger: Arc::new(ledger), failures }
+                let (failures, damaged) = (blocks.failures(), blocks.moved_to().map(Path::to_owned));
+                Self { blocks: Arc::new(blocks), ledger: Arc::new(ledger), failures, damaged }
             }
             None => Self {
                 blocks: Arc::new(MemoryBlocks::new()),
                 ledger: Arc::new(MemoryLedger::new()),
                 failures: StoreFailures::default(),
+                damaged: None,
             },
         })
     }

@@ -37,8 +37,12 @@ struct JobBrake {
     since: String,
     /// What confirms it.
     confirm: String,
+    /// Whether that is that watched sources do not take it back.
+    watched: bool,
     /// When that may be, at the earliest.
     expected: Option<String>,
+    /// Until when they stay after that.
+    grace_until: Option<String>,
     /// The command that lets go of them, and what of the configuration keeps them.
     release: String,
     keep: String,
@@ -128,7 +132,7 @@ impl Grace {
 impl JobBrake {
     fn of(job: &JobView, readings: &Readings<'_>, now: SystemTime) -> Option<Self> {
         let (since, counts, spec) = (job.braked()?, job.counts(), job.spec());
-        let Confirmation { confirm, expected } = Confirmation::of(job, readings, now)?;
+        let Confirmation { confirm, watched, expected, grace } = Confirmation::of(job, readings, now)?;
         let providers = job.braked_of().into_iter().map(|(provider, held)| BrakedProvider { provider, held });
         Some(Self {
             job: Arc::clone(&spec.name),
@@ -136,7 +140,9 @@ impl JobBrake {
             targets: counts.targets,
             since: rfc3339(since),
             confirm,
+            watched,
             expected: expected.map(rfc3339),
+            grace_until: grace.map(rfc3339),
             release: confirmation::releasing(&spec.name),
             keep: confirmation::keeping(&spec.name),
             providers: providers.collect(),

@@ -20,6 +20,16 @@ pub enum Error {
         /// What is expected.
         expected: &'static str,
     },
+    /// A parameter of the query is none of the words that it may be.
+    #[error("the parameter {name} cannot be {value:?}: it is one of {known}")]
+    UnknownWord {
+        /// Its name.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// Which words it may be, and which of them may have been meant.
+        known: String,
+    },
     /// A parameter of the query has to be a number and is none.
     #[error("{name} must be a number")]
     NotANumber {
@@ -116,10 +126,11 @@ impl Coded for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::BadParameter { .. }
+            | Self::UnknownWord { .. }
             | Self::NotANumber { .. }
             | Self::InvalidParameter { .. }
-            | Self::NoSuchJob { .. }
-            | Self::NoSuchWorker { .. } => "web_bad_parameter",
+            | Self::NoSuchJob { .. } => "web_bad_parameter",
+            Self::NoSuchWorker { .. } => "web_unknown_worker",
             Self::MissingParameter { .. } => "web_missing_parameter",
             Self::LifecycleDisabled => "web_lifecycle_disabled",
             Self::CrossSite { .. } => "web_cross_site",

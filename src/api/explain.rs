@@ -10,10 +10,11 @@ use rosterd_tasks::blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::State;
 use super::envelope::success;
+use super::journal::are_known;
 use super::query::Query;
 use super::sd::unknown_job;
-use super::{Error, State};
 use crate::explain::{Explanation, Finder, Known, Search};
 use crate::journal;
 use crate::problem::Problem;
@@ -45,8 +46,11 @@ pub(super) async fn with_past(
     job: Option<&str>,
     told: usize,
     patience: Duration,
-) -> Result<Explanation, Error> {
-    let mut explanation = of(state, search.clone(), job, told, patience).await?;
+) -> Result<Explanation, Problem> {
+    if let Some(job) = job {
+        is_known(state, job).await?;
+    }
+    let mut explanation = of(state, search.clone(), job, told, patience).await;
     if let Some(question) = explanation.question(&search, job) {
         let question = journal::Query { patience: Some(patience / 2), ..question };
         // A journal that is off, or has nothing yet, tells of no past.
@@ -56,23 +60,22 @@ pub(super) async fn with_past(
         // What was there once was no slip of the pen.
         if explanation.gone().is_some() {
             explanation.similar.clear();
+            explanation.hints.clear();
         }
     }
     Ok(explanation)
 }
 
+/// Refuses a job that is neither there nor in the journal: of one that is gone, its past is told.
+pub(super) async fn is_known(state: &State, job: &str) -> Result<(), Problem> {
+    let known = are_known(state, std::iter::once(job)).await;
+    // Where the journal has no answer, nobody knows that there was one.
+    known.map_err(|_| unknown_job(&state.roster.view(), job).into())
+}
+
 /// Searches all jobs or one, for so long at most, and tells so many entries. The journal is not asked.
-async fn of(
-    state: &State,
-    search: Search,
-    job: Option<&str>,
-    told: usize,
-    patience: Duration,
-) -> Result<Explanation, Error> {
+async fn of(state: &State, search: Search, job: Option<&str>, told: usize, patience: Duration) -> Explanation {
     let view = state.roster.view();
-    if let Some(job) = job.filter(|job| view.job(job).is_none()) {
-        return Err(Error::NoSuchJob { name: "job", source: unknown_job(&view, job) });
-    }
     let (end, gone) = (Instant::now() + patience, CancellationToken::new());
     // Who went away is searched for no longer.
     let _until_it_is_told = gone.clone().drop_guard();
@@ -100,7 +103,8 @@ async fn of(
         publications: state.publications.list(),
         served: state.served.clone(),
         idle: state.config.borrow().idle,
+        scraped: state.scraped.now(),
         now: SystemTime::now(),
     };
-    Ok(blocking(move || known.explain(finder)).await)
+    blocking(move || known.explain(finder)).await
 }

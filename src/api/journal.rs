@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::State as Extract;
@@ -21,11 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::envelope::success;
 use super::heavy::until_taken;
-use super::query::Query;
+use super::query::{Query, one_of};
 use super::sd::unknown_job;
 use super::{Error, State};
 use crate::explain::within_bounds;
-use crate::journal::{self, Following, Held, JournalError, Kind, Page, Past, PastDifference, Time, meaning};
+use crate::journal::{
+    self, A_TIME, Following, Held, JournalError, Kind, Page, Past, PastDifference, Time, meaning, time_of,
+};
 use crate::problem::Problem;
 
 /// How many events or targets an answer has unless the request says otherwise.
@@ -60,18 +62,14 @@ pub(super) async fn journal(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
     let jobs = wanted.jobs.clone();
     let page = state.journal.query(wanted).await?;
     let is_told = |job: &str| page.events.iter().any(|event| event.note.job.as_deref() == Some(job));
-    are_known(&state, jobs.iter().map(String::as_str).filter(|job| !is_told(job)), LOOKED_FOR).await?;
+    are_known(&state, jobs.iter().map(String::as_str).filter(|job| !is_told(job))).await?;
     Ok(success(page))
 }
 
 /// Refuses jobs that there are not, and of which the journal has no event. Where it is too large to look for that in the time, which is
 /// that of all jobs together, there may have been one.
-pub(super) async fn are_known<'j>(
-    state: &State,
-    jobs: impl Iterator<Item = &'j str>,
-    time: Duration,
-) -> Result<(), Problem> {
-    let (view, end) = (state.roster.view(), Instant::now() + time);
+pub(super) async fn are_known<'j>(state: &State, jobs: impl Iterator<Item = &'j str>) -> Result<(), Problem> {
+    let (view, end) = (state.roster.view(), Instant::now() + LOOKED_FOR);
     for job in jobs.filter(|job| view.job(job).is_none()) {
         let patience = end.saturating_duration_since(Instant::now());
         if patience.is_zero() {
@@ -99,10 +97,7 @@ fn bad(name: &'static str, value: &str, expected: &'static str) -> Error {
 /// What all of them take, and the page.
 pub(super) fn wanted(query: &Query) -> Result<journal::Query, Error> {
     let kinds = query.all("kind").flat_map(|kinds| kinds.split(','));
-    let kind = |word: &str| {
-        let expected = "kinds of events, separated by commas: added, changed, removed, held, released, and those of docs/http-api.md";
-        word.trim().parse::<Kind>().map_err(|_| bad("kind", word, expected))
-    };
+    let kind = |word: &str| one_of("kind", word.trim(), Kind::ALL, Kind::as_str);
     Ok(journal::Query {
         selector: selector(query)?,
         jobs: query.all("job").map(str::to_owned).collect(),
@@ -123,10 +118,8 @@ fn selector(query: &Query) -> Result<Selector, Error> {
 }
 
 fn time(query: &Query, name: &'static str) -> Result<Option<Time>, Error> {
-    let parse = |text: &str| {
-        text.parse().map_err(|_| bad(name, text, "a time such as 2026-11-30T03:12:00Z, or seconds since 1970"))
-    };
-    query.get(name).map(parse).transpose()
+    let read = |text| time_of(text, SystemTime::now().into()).ok_or_else(|| bad(name, text, A_TIME));
+    query.get(name).map(read).transpose()
 }
 
 fn cursor(text: &str) -> Result<u64, Error> {
@@ -183,7 +176,7 @@ pub(super) async fn roster(Extract(state): Extract<Arc<State>>, uri: Uri) -> Res
         (jobs.is_empty() || jobs.iter().any(|wanted| wanted == job)) && selector.matches(labels)
     };
     // A job of then has an event by which it went, or is there still.
-    are_known(&state, named.iter().map(String::as_str), LOOKED_FOR).await?;
+    are_known(&state, named.iter().map(String::as_str)).await?;
     let rebuild = state.journal.rebuild().await?;
     if limit > LISTED && !rebuild.has_place() {
         return Err(Error::TooManyRosters { most: journal::TAKEN }.into());

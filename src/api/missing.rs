@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rosterd_discovery::ProviderKey;
 use rosterd_model::Report;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::State;
-use crate::roster::hold::Missing;
+use crate::roster::hold::{self, Missing};
 use crate::roster::presence::Presence;
 use crate::roster::view::{JobView, RosterView};
 
@@ -24,17 +24,38 @@ const NAMED: usize = 32;
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b',').add(b'%').add(b'"').add(b';');
 
 /// A provider or a source of which nothing is known.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct MissingSource {
+pub(crate) struct MissingSource {
     provider: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<Arc<str>>,
+    source: Option<String>,
     /// Whether its time of grace is over.
     overdue: bool,
     /// Why it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Report>,
+}
+
+/// How much of what is missing of a job is named in one sentence.
+const SAID: usize = 3;
+
+/// Says what is missing, and why where that is known.
+impl std::fmt::Display for MissingSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let told = hold::told(&self.provider, self.source.as_deref(), self.error.as_ref());
+        let code = self.error.as_ref().map(|error| format!(" ({})", error.code)).unwrap_or_default();
+        write!(f, "{told}{code}")
+    }
+}
+
+/// What is not so as long as something of a job is missing, and why, to stand behind "not": `all targets of web are known yet: http/1 has
+/// not reported`.
+pub(crate) fn unknown(job: &str, missing: &[MissingSource]) -> String {
+    let all: Vec<_> = missing.iter().map(MissingSource::to_string).collect();
+    let more = all.len().saturating_sub(SAID);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("all targets of {job} are known yet: {}{more}", all[..all.len().min(SAID)].join("; "))
 }
 
 /// What the manager knows of failing providers.
@@ -56,7 +77,7 @@ impl Causes {
     pub(super) fn explain<'a>(&self, missing: impl IntoIterator<Item = &'a Missing>) -> Vec<MissingSource> {
         let explained = missing.into_iter().map(|missing| MissingSource {
             provider: missing.provider.to_string(),
-            source: missing.source.clone(),
+            source: missing.source.as_deref().map(str::to_owned),
             overdue: missing.overdue,
             error: missing.report.clone().or_else(|| self.get(&missing.provider)),
         });

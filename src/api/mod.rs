@@ -1,6 +1,8 @@
 //! The HTTP face: what is served under which path. How requests arrive is the business of others.
 
 mod brake;
+mod cluster;
+pub(crate) mod condition;
 mod envelope;
 mod error;
 mod explain;
@@ -11,7 +13,7 @@ mod journal;
 mod lifecycle;
 mod metadata;
 mod metrics;
-mod missing;
+pub(crate) mod missing;
 mod operations;
 mod origin;
 mod pages;
@@ -25,7 +27,6 @@ mod router;
 mod sd;
 mod state;
 mod status;
-pub(crate) mod target_state;
 mod targets;
 #[cfg(test)]
 mod tests;

@@ -41,8 +41,8 @@ pub(super) struct Operation {
     /// When it is tried again, or what was given up is begun anew.
     pub(super) next_try: Option<String>,
     /// It was given up, and what it was for has been reached since.
-    #[serde(skip)]
-    is_over: bool,
+    #[serde(rename = "over", skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_over: bool,
 }
 
 /// The operations, those that are pending first, and then those that ended last. `worker` and `state` say which.
@@ -63,8 +63,8 @@ pub(super) struct Asked<'q> {
 impl<'q> Asked<'q> {
     /// Those that a query means; an empty parameter is none, as forms send it.
     pub(super) fn of(query: &'q Query) -> Result<Self, Error> {
-        let given = |name| query.get(name).filter(|value| !value.is_empty());
-        Ok(Self { state: given("state").map(parse).transpose()?, worker: given("worker") })
+        let state = query.one_of("state", &OperationState::ALL, OperationState::as_str)?;
+        Ok(Self { state, worker: query.get("worker") })
     }
 
     /// All of these. Of what failed, that is what has not been reached since.
@@ -115,12 +115,6 @@ pub(super) fn is_known(state: &State, worker: &str) -> Result<(), Error> {
         None => format!("there are {}", few(&workers.iter().collect::<Vec<_>>())),
     };
     Err(Error::NoSuchWorker { worker: worker.to_owned(), known })
-}
-
-fn parse(value: &str) -> Result<OperationState, Error> {
-    let expected = "enqueued, in_flight, failed or done";
-    let found = OperationState::ALL.into_iter().find(|state| state.as_str() == value);
-    found.ok_or_else(|| Error::BadParameter { name: "state", value: value.to_owned(), expected })
 }
 
 impl Operation {
@@ -203,7 +197,7 @@ mod tests {
             ];
             let mut given_up = publication("/c.conf", &["one"]);
             given_up.worker.id = c.into();
-            given_up.worker.state = Phase::Cancelled;
+            given_up.worker.state = Phase::Pending;
             given_up.worker.next_try = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60));
             list.push(given_up);
             let face = Face::start(|state| {
@@ -237,10 +231,14 @@ mod tests {
                 [("file_sd:/a.yaml", "did you mean"), ("over.conf", "did you mean"), ("x", "there are file_sd")]
             {
                 let refused = face.get(&format!("/api/v1/operations?worker={worker}")).await;
-                assert_eq!(refused.status(), 400);
+                assert_eq!(refused.status(), 404);
                 let refused = refused.text().await.unwrap();
                 assert!(refused.contains(told), "{worker}: {refused}");
             }
+            // One that failed is told also while it is tried again.
+            let overview = face.get("/").await.text().await.unwrap();
+            let failed = "template:/c.conf could not be published.";
+            assert!(overview.contains(failed) && !overview.contains("over.conf could not"), "{overview}");
             let unknown = face.get("/operations?worker=over.conf").await;
             assert_eq!(unknown.status(), 404);
             let (unknown, words) =

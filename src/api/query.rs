@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::Uri;
+use rosterd_model::did_you_mean;
 
 use super::Error;
 use crate::explain::Search;
@@ -62,6 +63,16 @@ impl Query {
         self.get(name).map(|value| value.parse().map_err(|_| Error::NotANumber { name })).transpose()
     }
 
+    /// What a parameter asks for that is one of these words.
+    pub(super) fn one_of<T: Copy>(
+        &self,
+        name: &'static str,
+        all: &[T],
+        word: fn(T) -> &'static str,
+    ) -> Result<Option<T>, Error> {
+        self.get(name).map(|value| one_of(name, value, all, word)).transpose()
+    }
+
     /// Words or a selector; without the parameter all is meant.
     pub(super) fn search(&self, name: &'static str) -> Result<Search, Error> {
         let text = self.get(name).unwrap_or_default();
@@ -78,4 +89,19 @@ impl Query {
         };
         self.get(name).map(parse).transpose()
     }
+}
+
+/// That of all which goes by the word that a parameter has.
+pub(super) fn one_of<T: Copy>(
+    name: &'static str,
+    value: &str,
+    all: &[T],
+    word: fn(T) -> &'static str,
+) -> Result<T, Error> {
+    let unknown = || {
+        let words: Vec<_> = all.iter().map(|one| word(*one)).collect();
+        let known = words.join(", ") + &did_you_mean(value, words);
+        Error::UnknownWord { name, value: value.to_owned(), known }
+    };
+    all.iter().copied().find(|one| word(*one) == value).ok_or_else(unknown)
 }

@@ -12,8 +12,8 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::Error;
 use super::{
-    State, brake, explain, failed, heavy, journal, lifecycle, metadata, metrics, operations, pages, pools, providers,
-    publications, ready, remote_write, sd, status, targets, top,
+    State, brake, cluster, explain, failed, heavy, journal, lifecycle, metadata, metrics, operations, pages, pools,
+    providers, publications, ready, remote_write, sd, status, targets, top,
 };
 use crate::problem::Problem;
 
@@ -53,6 +53,7 @@ pub fn routes() -> Vec<Route> {
         list("/publications", get(pages::publications)),
         list("/operations", get(pages::operations)),
         list("/remote-write", get(pages::remote_write)),
+        list("/cluster", get(pages::cluster)),
         list("/status", get(pages::status)),
         list("/config", get(pages::config)),
         read("/flags", get(pages::flags)),
@@ -81,6 +82,7 @@ pub fn routes() -> Vec<Route> {
         list("/api/v1/roster", get(journal::roster)),
         read("/api/v1/watch", get(journal::watch)),
         list("/api/v1/operations", get(operations::operations)),
+        list("/api/v1/cluster", get(cluster::cluster)),
         list("/api/v1/metadata", get(metadata::of_families)),
         read("/api/v1/remote_write", get(remote_write::remote_write)),
         read("/api/v1/status/config", get(status::config)),

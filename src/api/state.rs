@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use prometheus::proto::MetricFamily;
 use rosterd_discovery::ProviderStatus;
-use rosterd_model::Report;
+use rosterd_model::{Report, counted};
 use rosterd_scrape::Statuses;
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -53,7 +53,7 @@ pub struct State {
     pub providers: Providers,
     /// How the targets are.
     pub scrapes: Statuses,
-    /// The jobs that are scraped.
+    /// The jobs that are scraped, and which of their targets.
     pub scraped: ScrapedJobs,
     /// How that was over the last day.
     pub trends: Trends,
@@ -216,6 +216,17 @@ pub struct Refused {
     pub report: Report,
     /// What is wrong with the files, each with its place; empty when it is not the files.
     pub problems: Vec<rosterd_config::Problem>,
+}
+
+impl Refused {
+    /// In a line, what a person reads first: the first problem of the files with its place, and how many more there are.
+    pub fn line(&self) -> String {
+        match &*self.problems {
+            [] => format!("{} ({})", self.report, self.report.code),
+            [one] => one.to_string(),
+            [first, more @ ..] => format!("{first}; and {}", counted(more.len(), "more problem")),
+        }
+    }
 }
 
 /// A wish to read the configuration again; answered when that is done.

@@ -22,7 +22,7 @@ const MOST_TOLD: usize = 1000;
 pub(super) async fn top(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri);
     let told = query.count("limit")?.unwrap_or(TOLD).min(MOST_TOLD);
-    let (by, search) = (by(&query)?, query.search("search")?);
+    let (by, search) = (query.one_of("by", &By::ALL, By::as_str)?.unwrap_or_default(), query.search("search")?);
     let view = state.roster.view();
     let jobs = match query.get("job") {
         Some(name) => {
@@ -43,11 +43,4 @@ pub(super) async fn top(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result
             return Ok(success_knowing(ranking.finish(), state.config.borrow().idle));
         }
     }
-}
-
-fn by(query: &Query) -> Result<By, Error> {
-    let Some(value) = query.get("by") else { return Ok(By::default()) };
-    let found = By::ALL.into_iter().find(|by| by.as_str() == value);
-    let expected = "samples, bytes, duration or failures";
-    found.ok_or_else(|| Error::BadParameter { name: "by", value: value.to_owned(), expected })
 }

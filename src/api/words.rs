@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use rosterd_scrape::Statuses;
 
 use crate::roster::view::JobView;
+use crate::scrape::ToScrape;
 
 /// How many targets of a job are how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,13 +13,17 @@ pub(super) struct Tally {
     pub(super) up: usize,
     pub(super) down: usize,
     pub(super) unknown: usize,
+    /// Other members scrape them, and know how they are.
+    pub(super) elsewhere: usize,
 }
 
 impl Tally {
-    /// Who has no status counts as unknown.
-    pub(super) fn of(job: &JobView, statuses: &Statuses) -> Self {
-        let [up, down, _] = statuses.counts(&job.spec().name);
-        Self { up, down, unknown: job.counts().targets.saturating_sub(up + down) }
+    /// Who has no status counts as unknown, unless there are other members.
+    pub(super) fn of(job: &JobView, statuses: &Statuses, scraped: &ToScrape) -> Self {
+        let [up, down, unknown] = statuses.counts(&job.spec().name);
+        let rest = job.counts().targets.saturating_sub(up + down);
+        let unknown = if scraped.is_shared(&job.spec().name) { unknown.min(rest) } else { rest };
+        Self { up, down, unknown, elsewhere: rest - unknown }
     }
 }
 
@@ -102,6 +107,14 @@ pub(crate) fn counted(number: usize, what: &str) -> String {
     format!("{} {what}{many}", grouped(number as u64))
 }
 
+/// A source of a provider as people know it: that of `static_configs` is the number of an entry.
+pub(crate) fn source_of(provider: &str, source: &str) -> String {
+    match source.parse::<usize>() {
+        Ok(index) if provider.starts_with("static/") => format!("entry {} of static_configs", index.saturating_add(1)),
+        _ => source.to_owned(),
+    }
+}
+
 /// How many names are named at most, and how long they may be together before others are only counted.
 const NAMED: usize = 10;
 const NAMED_BYTES: usize = 300;
@@ -130,6 +143,13 @@ pub(super) fn quoted(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_static_configs_the_entry_is_told_and_of_others_the_source() {
+        let told = |provider, source| source_of(provider, source);
+        assert_eq!(told("static/1", "0"), "entry 1 of static_configs");
+        assert_eq!((told("file/1", "0"), told("static/1", "s")), ("0".to_owned(), "s".to_owned()));
+    }
 
     #[test]
     fn times_are_told_in_two_units_at_most() {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ask::{Question, Running};
 use super::exit::{Failure, tell};
 use super::print::{plain, seconds};
-use crate::roster::confirmation::until;
+use crate::roster::confirmation::Until;
 
 /// List and release targets whose removal is held.
 ///
@@ -63,7 +63,11 @@ struct Braked {
     since: String,
     confirm: String,
     #[serde(default)]
+    watched: bool,
+    #[serde(default)]
     expected: Option<String>,
+    #[serde(default, rename = "graceUntil")]
+    grace_until: Option<String>,
     // A rosterd that is older than this command line does not say them.
     #[serde(default)]
     release: String,
@@ -124,8 +128,11 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
 
 /// What is held of a job, and below it what lets it go and what keeps it.
 fn lines_of(braked: &Braked) -> Vec<String> {
-    let Braked { job, held, targets, since, confirm, expected, release, keep, providers } = braked;
-    let until = until(confirm, expected.as_deref().map(|time| format!("at {}", seconds(time))).as_deref());
+    let Braked { job, held, targets, since, confirm, watched, release, keep, providers, .. } = braked;
+    let [expected, grace] =
+        [&braked.expected, &braked.grace_until].map(|time| Some(format!("at {}", seconds(time.as_deref()?))));
+    let (expected, grace) = (expected.as_deref(), grace.as_deref());
+    let until = Until { confirm, watched: *watched, expected, grace };
     let of: Vec<_> = providers.iter().map(|of| format!("{} of {}", of.held, of.provider)).collect();
     let since = seconds(since);
     let head =

@@ -55,7 +55,7 @@ pub(super) struct ConfigArgs {
     #[arg(long, value_name = "NAMESPACE/NAME", default_value = "monitoring/rosterd")]
     rbac_service_account: Account,
     /// How to tell what was found
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     output: Output,
 }
 

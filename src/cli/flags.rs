@@ -24,9 +24,6 @@ pub(super) struct ConfigFiles {
     /// Allow commands: exec_sd_configs, and those that kubeconfig files name
     #[arg(long)]
     pub(super) enable_exec_sd: bool,
-    /// Allow templates to run commands and to send signals: check, reload, verify
-    #[arg(long = "templates.allow-commands")]
-    pub(super) allow_template_commands: bool,
 }
 
 impl ConfigFiles {
@@ -35,13 +32,13 @@ impl ConfigFiles {
         system().allowing_commands(self.enable_exec_sd)
     }
 
-    /// Reads the files.
+    /// Reads the files, for who renders no template: whatever one has is never run.
     pub(super) fn load(&self, registry: &Registry) -> Result<Loaded, ConfigErrors> {
         let system = system();
         let env = |name: &str| system.environment().get(name).map(str::to_owned);
         let options = LoadOptions {
             allow_exec: self.enable_exec_sd,
-            allow_template_commands: self.allow_template_commands,
+            allow_template_commands: true,
             examine: false,
             impossible: None,
             template: None,

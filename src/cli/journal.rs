@@ -13,10 +13,9 @@ use rosterd_tasks::Schedule;
 use super::Error;
 use super::ask::{Question, Running};
 use super::exit::{Failure, tell};
-use super::flags::duration;
 use super::print::plain;
 use crate::explain::{Change, changes};
-use crate::journal::{Event, Page, Time};
+use crate::journal::{A_TIME, Event, Page, Time, time_of};
 
 /// How many events are asked for at once.
 const AT_ONCE: usize = 10_000;
@@ -71,15 +70,7 @@ pub(super) enum Output {
 
 /// A time, or a duration before now.
 pub(super) fn time(text: &str) -> Result<Time, String> {
-    let now = Time::from(SystemTime::now());
-    if text == "now" {
-        return Ok(now);
-    }
-    match (text.parse::<Time>(), duration(text)) {
-        (Ok(time), _) => Ok(time),
-        (_, Ok(ago)) => Ok(now.before(ago)),
-        (Err(error), _) => Err(format!("{error}, or how long ago, such as 2h")),
-    }
+    time_of(text, SystemTime::now().into()).ok_or_else(|| format!("write {A_TIME}"))
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -87,6 +78,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut out = BufWriter::new(stdout().lock());
     events.iter().try_for_each(|event| print(&mut out, event, args.output)).map_err(Failure::of_output)?;
     out.flush().map_err(Failure::of_output)?;
+    if events.is_empty() && !args.follow {
+        let is_word = args.selector.as_ref().is_some_and(|selector| !selector.contains([':', '{', '.']));
+        let job = if is_word { "; a job is named by --job" } else { "" };
+        tell(format!("nothing like that happened, as far as the journal goes back{job}"));
+    }
     if args.follow { follow(args, cursor, &mut out) } else { Ok(()) }
 }
 

@@ -3,6 +3,7 @@
 mod ask;
 mod brake;
 mod check;
+mod cluster;
 mod colour;
 mod completions;
 mod discover;
@@ -63,6 +64,7 @@ enum Subcommands {
     Journal(journal::Args),
     Roster(roster::Args),
     Operations(operations::Args),
+    Cluster(cluster::Args),
     #[command(subcommand)]
     Brake(brake::Brake),
     Errors(errors::Args),
@@ -129,6 +131,7 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Journal(args) => journal::run(&args),
         Subcommands::Roster(args) => roster::run(&args),
         Subcommands::Operations(args) => operations::run(&args),
+        Subcommands::Cluster(args) => cluster::run(&args),
         Subcommands::Brake(what) => brake::run(&what),
         Subcommands::Errors(args) => errors::run(&args),
         Subcommands::Completions(args) => completions::run(&args),

@@ -70,6 +70,9 @@ struct Operation {
     ended: Option<String>,
     last_error: Option<rosterd_model::Report>,
     next_try: Option<String>,
+    /// It failed, and what it was for has been reached since.
+    #[serde(default)]
+    over: bool,
 }
 
 /// Where there is nothing at all.
@@ -114,6 +117,7 @@ fn text(operations: &[Operation], is_asked: bool) -> String {
         };
         let next = it.next_try.as_ref().map(|next| seconds(next));
         let when = match (it.ended.as_ref().map(|ended| seconds(ended)), next) {
+            (Some(ended), None) if it.over => format!("ended {ended}, mended since"),
             (Some(ended), None) => format!("ended {ended}"),
             (Some(ended), Some(next)) => format!("ended {ended}, tried again {next} at the latest"),
             (None, Some(next)) => format!("tried again {next}"),

@@ -86,12 +86,28 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut out = BufWriter::new(stdout().lock());
     rows.iter().try_for_each(|row| print(&mut out, row, args.output)).map_err(Failure::of_output)?;
     out.flush().map_err(Failure::of_output)?;
+    if rows.is_empty() {
+        tell(none(args));
+    }
     if !complete {
         tell(
             "warning: a part of the journal that tells of this time is damaged or missing: there may have been others",
         );
     }
     Ok(())
+}
+
+/// What is said in place of targets.
+fn none(args: &Args) -> &'static str {
+    let is_narrowed = args.selector.is_some() || !args.jobs.is_empty();
+    match (args.diff, args.at, is_narrowed) {
+        (Some(_), _, true) => "no target like that came, went, or was held or released",
+        (Some(_), _, false) => "no target came, went, or was held or released",
+        (None, Some(_), true) => "no target was like that",
+        (None, Some(_), false) => "there were no targets",
+        (None, None, true) => "no target is like that",
+        (None, None, false) => "there are no targets",
+    }
 }
 
 fn print(out: &mut impl Write, row: &Row, output: Output) -> std::io::Result<()> {

@@ -35,6 +35,9 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFiles,
+    /// Allow templates to run commands and to send signals: check, reload, verify
+    #[arg(long = "templates.allow-commands")]
+    allow_template_commands: bool,
     /// Read the configuration again when one of its files changes
     #[arg(long = "config.auto-reload")]
     auto_reload: bool,
@@ -71,6 +74,9 @@ pub(super) struct Args {
     /// How long the agent may take to end, and a reload to stop what it replaces, before the rest is aborted
     #[arg(long = "shutdown.timeout", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     shutdown_timeout: Duration,
+    /// What this one is called among the members of rosterd.cluster, if not as the machine is
+    #[arg(long = "cluster.member", value_name = "NAME")]
+    cluster_member: Option<String>,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -97,7 +103,8 @@ impl Args {
             auto_reload: self.auto_reload.then_some(self.auto_reload_interval),
             allow_empty: self.allow_empty,
             system,
-            allow_template_commands: self.config.allow_template_commands,
+            allow_template_commands: self.allow_template_commands,
+            member: self.cluster_member,
             mechanisms: Registry::linked()?,
             flags,
             build,

@@ -1,14 +1,16 @@
 //! The whole story of what was searched for, as the API tells it and the command line and the pages show it.
 
+use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Labels, Report};
 use serde::{Deserialize, Serialize};
 
 use super::matches::Became;
+use super::search::Search;
 use super::similar::SimilarAddress;
 use super::time::Time;
-use super::trace::Trace;
+use super::trace::{End, Trace};
 use crate::journal::{self, Event};
-use crate::roster::confirmation::until;
+use crate::roster::confirmation::Until;
 use crate::roster::hold::HoldReason;
 use crate::roster::presence::Presence;
 
@@ -84,9 +86,12 @@ pub struct Origin {
     pub last_success: Option<Time>,
     /// Why the source, or the provider as a whole, could not be read lately.
     pub failing: Option<Failing>,
+    /// What a person should know of the provider although nothing fails.
+    #[serde(default)]
+    pub warning: Option<Failing>,
 }
 
-/// Something that does not work.
+/// What does not work, or works and should be known all the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failing {
     /// Since when.
@@ -112,8 +117,11 @@ pub struct Target {
     pub limits: Vec<String>,
     /// Why it is there although its source does not say so now.
     pub held: Option<Held>,
-    /// How its scrapes go; none if nobody scrapes it.
+    /// How its scrapes go; none if nobody scrapes it, or another member does.
     pub scrape: Option<Scrape>,
+    /// The member of the cluster that scrapes it, if that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
     /// Where it is published.
     pub published: Vec<Published>,
 }
@@ -151,9 +159,40 @@ pub struct Held {
     /// Of one that is braked: what confirms that it is gone, `reading`, `never` or a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<String>,
+    /// Whether that is not the next reading, but that a watched source does not take it back for a while.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watched: bool,
     /// And when that may be, at the earliest, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Time>,
+    /// Until when it stays in its time of grace after that, at most.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "graceUntil")]
+    pub grace_until: Option<Time>,
+}
+
+impl Unsure {
+    /// How it is, to stand behind what it is: of what was read and is warned of there is nothing more to say than that.
+    pub fn how(&self) -> String {
+        match self.presence {
+            Presence::Synced if self.failing.is_none() && self.warning.is_some() => {
+                "may not say what it should".to_owned()
+            }
+            presence => format!("is {}", presence.as_str()),
+        }
+    }
+}
+
+impl Explanation {
+    /// Whether one target was asked for by its address, and found: what was not looked at does not matter then.
+    pub fn is_settled(&self) -> bool {
+        let search = Search::parse(&self.query).ok();
+        let asked = search.as_ref().and_then(Search::address).unwrap_or_default();
+        let is_it = |found: &Found| match &found.trace.end {
+            End::Kept { labels } => labels.get(ADDRESS).is_some_and(|own| own.eq_ignore_ascii_case(asked)),
+            End::Dropped | End::Impossible { .. } => false,
+        };
+        self.found.iter().any(is_it)
+    }
 }
 
 impl Held {
@@ -161,7 +200,11 @@ impl Held {
     /// `braked, since 3s ago, until another reading confirms it, expected in 12s`.
     pub fn told(&self, past: impl Fn(Time) -> String, due: impl Fn(Time) -> String) -> String {
         let until = match (&self.confirm, self.until) {
-            (Some(confirm), _) => format!(", {}", until(confirm, self.expected.map(&due).as_deref())),
+            (Some(confirm), _) => {
+                let [expected, grace] = [self.expected, self.grace_until].map(|time| time.map(&due));
+                let (watched, expected, grace) = (self.watched, expected.as_deref(), grace.as_deref());
+                format!(", {}", Until { confirm, watched, expected, grace })
+            }
             (None, Some(until)) => format!(", and goes {}", due(until)),
             (None, None) => String::new(),
         };
@@ -227,6 +270,26 @@ pub struct Published {
     pub withheld: Option<Report>,
 }
 
+impl Published {
+    /// When somebody last got it, or when it was written, where `ago` says how long ago a time is.
+    pub fn when(&self, ago: impl Fn(Time) -> String) -> String {
+        let is_list = self.kind == "http_sd";
+        match self.last {
+            Some(last) => format!("last {} {}", if is_list { "served" } else { "written" }, ago(last)),
+            None if is_list => "not served yet".to_owned(),
+            // Nobody knows when it was, and there was nothing to do.
+            None if self.state.as_deref() == Some(DONE) => UNTOUCHED.to_owned(),
+            None => "not written yet".to_owned(),
+        }
+    }
+}
+
+/// The state of a file that is as it should be.
+const DONE: &str = "done";
+
+/// What is said of a file that was as it should be when rosterd started.
+pub const UNTOUCHED: &str = "unchanged since before the start";
+
 /// A provider or a source of which nothing is known, or nothing of now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Unsure {
@@ -240,4 +303,7 @@ pub struct Unsure {
     pub presence: Presence,
     /// What is wrong, if something is.
     pub failing: Option<Failing>,
+    /// What a person should know although nothing fails.
+    #[serde(default)]
+    pub warning: Option<Failing>,
 }

@@ -21,6 +21,9 @@ use crate::roster::view::{BlockView, JobView};
 /// number of them, is looked at in one; but whether the time is over is asked that often within it.
 const FINAL: usize = 4 * 1024;
 const DISCOVERED: usize = 2 * 1024;
+/// So many entries, of so many bytes together, are looked at whatever the clock says: that takes no longer than to say that they were not.
+const SMALL: usize = 4 * 1024;
+const SMALL_BYTES: usize = 8 << 20;
 /// Who has found so many when the time is over has searched enough.
 const MANY: usize = 1000;
 /// So many relatives of a target are told.
@@ -39,6 +42,8 @@ pub struct Finder {
     /// The jobs that are gone through.
     wanted: Vec<usize>,
     stage: Stage,
+    /// Whether there is so little that all of it is looked at.
+    is_small: bool,
     /// Whether no more than final labels is looked at.
     is_late: bool,
     /// How many of these jobs, and how many blocks of the present one, are behind.
@@ -90,8 +95,13 @@ impl Finder {
         let wanted = |(_, job): &(usize, &Arc<JobView>)| only.is_none_or(|only| *job.spec().name == *only);
         let wanted: Vec<_> = jobs.iter().enumerate().filter(wanted).map(|(index, _)| index).collect();
         let counts = wanted.iter().map(|index| jobs[*index].counts());
+        let entries = counts.map(|it| it.targets + it.duplicates + it.dropped + it.failed).sum();
+        let unpacked = |index: &usize| jobs[*index].blocks().map(|block| block.unpacked_size()).sum::<usize>();
+        let is_small =
+            entries <= SMALL && !search.is_long() && wanted.iter().map(unpacked).sum::<usize>() <= SMALL_BYTES;
         Self {
-            entries: counts.map(|it| it.targets + it.duplicates + it.dropped + it.failed).sum(),
+            entries,
+            is_small,
             only: only.map(str::to_owned),
             wanted,
             similar: search.address().map(Similar::to),
@@ -177,7 +187,7 @@ impl Finder {
             Stage::Like | Stage::Discovered => true,
             Stage::Relatives | Stage::Done => return ControlFlow::Continue(()),
         };
-        self.is_late = self.is_late || is_over(bytes);
+        self.is_late = self.is_late || (!self.is_small && is_over(bytes));
         if !(self.is_late && is_enough) {
             return ControlFlow::Continue(());
         }

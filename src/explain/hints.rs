@@ -63,11 +63,12 @@ impl Hints {
 
     /// A sentence for each label that is not there, or not so; and one if all are, but not together.
     pub(super) fn into_sentences(self) -> Vec<String> {
-        let missing: Vec<_> = self.0.iter().filter(|wanted| !wanted.is_there).map(Wanted::sentence).collect();
-        match missing.is_empty() && self.0.len() > 1 {
-            true => vec!["each of these labels is there, but no entry has them all".to_owned()],
-            false => missing,
+        if self.0.len() > 1 && self.0.iter().all(|wanted| wanted.is_there) {
+            return vec!["each of these labels is there, but no entry has them all".to_owned()];
         }
+        // Where there is no entry at all, no label is missing.
+        let is_missing = |wanted: &&Wanted| !wanted.is_there && (wanted.has_name || !wanted.others.is_empty());
+        self.0.iter().filter(is_missing).map(Wanted::sentence).collect()
     }
 }
 
@@ -123,5 +124,11 @@ mod tests {
         ] {
             assert_eq!(hints(selector), wanted, "{selector}");
         }
+    }
+
+    #[test]
+    fn where_there_is_nothing_no_label_is_missing() {
+        let hints = Hints::of(&Search::parse(r#"{job="solo"}"#).unwrap());
+        assert_eq!(hints.into_sentences(), [""; 0]);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rosterd_discovery::{Failure, ProviderStatus, Status, Unread};
+use rosterd_discovery::{Failure, ProviderStatus, Status, Unread, Warning};
 use rosterd_model::target::Target as FinalLabels;
 use rosterd_model::{Builder, Coded, Labels, Names, Report};
 use rosterd_scrape::{Statuses, TargetStatus};
@@ -21,6 +21,7 @@ use crate::roster::confirmation::{Confirmation, Readings};
 use crate::roster::hold::{Hold, HoldReason};
 use crate::roster::presence::Presence;
 use crate::roster::view::{JobView, RosterView};
+use crate::scrape::ToScrape;
 
 /// How much of what is not known is told.
 const UNSURE: usize = 20;
@@ -40,6 +41,8 @@ pub struct Known {
     pub served: ServedLists,
     /// Why nothing is scraped, if nothing is.
     pub idle: Option<&'static str>,
+    /// What is scraped here, and by whom the rest is.
+    pub scraped: Arc<ToScrape>,
     /// When that is.
     pub now: SystemTime,
 }
@@ -101,6 +104,7 @@ impl Known {
             presence: known.map(|known| self.presence(known)),
             last_success: known.and_then(|known| known.status.last_success).map(Time),
             failing,
+            warning: known.and_then(|known| known.status.warning.clone()).map(Failing::warned),
         }
     }
 
@@ -116,7 +120,9 @@ impl Known {
             reason,
             since: Time(since),
             until: until.map(Time),
+            watched: braked.as_ref().is_some_and(|it| it.watched),
             expected: braked.as_ref().and_then(|it| it.expected).map(Time),
+            grace_until: braked.as_ref().and_then(|it| it.grace).map(Time),
             confirm: braked.map(|it| it.confirm),
         }
     }
@@ -136,6 +142,7 @@ impl Known {
             limits: limit.into_iter().chain(job.spec().limits.exceeded_by(FinalLabels(labels))).collect(),
             held: held.map(|hold| self.held(job, hold)),
             scrape: self.scrapes.get(&job.spec().name, labels).map(|status| Scrape::of(status, labels)),
+            member: self.scraped.other(&job.spec().name, labels).map(|member| member.to_string()),
             published: self.published(job),
         }
     }
@@ -173,9 +180,11 @@ impl Known {
                 continue;
             }
             let presence = self.presence(provider);
-            let Status { last_error, unread, .. } = &provider.status;
+            let Status { last_error, unread, warning, .. } = &provider.status;
+            let warning = warning.clone().map(Failing::warned);
             let one = |source: Option<String>, failing| Unsure {
                 provider: provider.key.to_string(),
+                warning: warning.clone().filter(|_| source.is_none()),
                 source,
                 jobs: jobs.clone(),
                 presence,
@@ -183,7 +192,7 @@ impl Known {
             };
             let sources = unread.iter().map(|(source, it)| one(Some(source.to_string()), Some(Failing::unread(it))));
             unsure.extend(sources);
-            if last_error.is_some() || (presence != Presence::Synced && unread.is_empty()) {
+            if last_error.is_some() || warning.is_some() || (presence != Presence::Synced && unread.is_empty()) {
                 unsure.push(one(None, last_error.clone().map(Failing::of)));
             }
         }
@@ -206,6 +215,10 @@ fn same(finder: &Finder, place: Place, labels: &Labels) -> Option<SameUrl> {
 
 impl Failing {
     fn of(Failure { report, since, .. }: Failure) -> Self {
+        Self { since: Time(since), report }
+    }
+
+    fn warned(Warning { report, since }: Warning) -> Self {
         Self { since: Time(since), report }
     }
 

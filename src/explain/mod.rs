@@ -16,7 +16,8 @@ mod top; // what costs most
 mod trace; // what each rule did
 
 pub use explanation::{
-    Explanation, Failing, Found, Held, LastFailure, Merged, Origin, Published, SameUrl, Scrape, Target, Unsure,
+    Explanation, Failing, Found, Held, LastFailure, Merged, Origin, Published, SameUrl, Scrape, Target, UNTOUCHED,
+    Unsure,
 };
 pub use finder::Finder;
 pub use known::Known;

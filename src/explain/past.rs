@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use rosterd_model::Selector;
 use rosterd_model::labels::{ADDRESS, INSTANCE};
 use rosterd_model::selector::{Matcher, Op};
-use rosterd_model::target::Target;
+use rosterd_model::{Labels, Selector};
 
-use super::explanation::Explanation;
+use super::explanation::{Explanation, Unsure};
 use super::search::Search;
 use super::trace::End;
+use crate::cluster::is_asked;
 use crate::journal::{self, Kind};
+use crate::roster::presence::Presence;
 
 /// So many events are told.
 const TOLD: usize = 20;
@@ -29,7 +30,9 @@ pub struct Gone {
 impl Explanation {
     /// Where nothing was found that is there, nor may be: that it is gone, as the last that happened to it says.
     pub fn gone(&self) -> Option<Gone> {
-        if !self.found.is_empty() || self.is_cut || !self.unsure.is_empty() {
+        // What a warning is of was read.
+        let may_be = |unsure: &Unsure| unsure.failing.is_some() || unsure.presence != Presence::Synced;
+        if !self.found.is_empty() || self.is_cut || self.more_unsure > 0 || self.unsure.iter().any(may_be) {
             return None;
         }
         let event = self.past.iter().flatten().next().filter(|event| event.note.kind == Kind::Removed)?;
@@ -44,21 +47,27 @@ impl Explanation {
     /// a part of anything are not looked for in the past.
     pub fn question(&self, search: &Search, job: Option<&str>) -> Option<journal::Query> {
         let targets = self.found.iter().filter_map(|found| match &found.trace.end {
-            End::Kept { labels } => Some((found.job.clone(), Target(labels).address())),
+            End::Kept { labels } => Some((found.job.clone(), asked(labels))),
             End::Dropped | End::Impossible { .. } => None,
         });
-        let (jobs, addresses): (BTreeSet<_>, BTreeSet<_>) = targets.unzip();
-        let (jobs, selector) = match addresses.is_empty() {
+        let (jobs, asked): (BTreeSet<_>, BTreeSet<_>) = targets.unzip();
+        let (jobs, selector) = match asked.is_empty() {
             true => (job.map(str::to_owned).into_iter().collect(), meant(search)?),
-            false => (jobs.into_iter().collect(), Selector::or(addresses.into_iter().filter_map(at))),
+            false => (jobs.into_iter().collect(), Selector::or(asked.iter().map(|labels| at(labels)))),
         };
         Some(journal::Query { selector, jobs, limit: TOLD, newest_first: true, ..journal::Query::default() })
     }
 }
 
-/// The target at this very address.
-fn at(address: &str) -> Option<Selector> {
-    Matcher::new(ADDRESS, Op::Eq, address).ok().map(Selector::Matcher)
+/// What says what is asked of a target.
+fn asked(labels: &Labels) -> Vec<(&str, &str)> {
+    labels.iter().filter(|(name, _)| is_asked(name)).collect()
+}
+
+/// The target that is asked for just this: others may be at its address.
+fn at(asked: &[(&str, &str)]) -> Selector {
+    let is = |(name, value): &(&str, &str)| Matcher::new(name, Op::Eq, value).ok().map(Selector::Matcher);
+    Selector::and(asked.iter().filter_map(is))
 }
 
 /// The targets that a search means: by a selector, by an address, or by a host.
@@ -75,8 +84,6 @@ fn meant(search: &Search) -> Option<Selector> {
 
 #[cfg(test)]
 mod tests {
-    use rosterd_model::Labels;
-
     use super::*;
 
     #[test]
@@ -90,7 +97,10 @@ mod tests {
         let past = |kind: &str, reason: &str| of(kind, reason).gone();
         let gone = past("removed", "confirmed").unwrap();
         assert_eq!((gone.since.to_string(), gone.job.as_deref()), ("1970-01-01T00:00:10Z".to_owned(), Some("web")));
-        assert_eq!(gone.why.as_deref(), Some("another reading confirmed it"));
+        assert_eq!(
+            gone.why.as_deref(),
+            Some("another reading confirmed it, or its watched source did not take it back")
+        );
         assert_eq!(past("removed", "unheard of").unwrap().why.as_deref(), Some("unheard of"));
         assert_eq!((past("added", "source"), explanation().gone()), (None, None));
         let is_cut = Explanation { is_cut: true, ..of("removed", "confirmed") };
@@ -101,6 +111,18 @@ mod tests {
         let empty = r#"{"query": "", "found": [], "more": 0, "parts": 0, "entries": 0, "looked": 0, "similar": [], "hints": [],
                         "unsure": [], "moreUnsure": 0}"#;
         serde_json::from_str(empty).unwrap()
+    }
+
+    #[test]
+    fn the_past_is_that_of_the_target_and_of_no_other_at_its_address() {
+        let of = |path: &str, more: &[(&str, &str)]| -> Labels {
+            let all = [("__address__", "h:1"), ("__scheme__", "http"), ("__metrics_path__", path), ("__param_a", "1")];
+            all.into_iter().chain(more.iter().copied()).collect()
+        };
+        let found = of("/5", &[("pod", "x")]);
+        let past = at(&asked(&found));
+        assert!(past.matches(&found) && past.matches(&of("/5", &[("pod", "y")])));
+        assert!(!past.matches(&of("/38", &[("pod", "x")])));
     }
 
     #[test]

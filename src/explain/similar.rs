@@ -1,5 +1,7 @@
 //! Addresses like one that nobody has. Pure.
 
+use std::cmp::Reverse;
+
 use rosterd_model::difference;
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +32,9 @@ pub(super) struct Similar {
     looked_at: usize,
 }
 
-/// Another port of the same host is nearest; then fewer letters that are others.
-type Difference = (bool, usize);
+/// Another port of the same host is nearest; then fewer letters that are others; then more of the same before these, so that a neighbour
+/// in a network comes before what is in another one.
+type Difference = (bool, usize, Reverse<usize>);
 
 impl Similar {
     pub(super) fn to(wanted: &str) -> Self {
@@ -61,15 +64,22 @@ impl Similar {
     /// How much an address differs, if it is like the wanted one and may be told.
     fn difference(&self, address: &str) -> Option<Difference> {
         if self.has_same_host(address) {
-            return Some((false, 0));
+            return Some((false, 0, Reverse(0)));
         }
+        let shared = self.shared(address);
         let most = match self.best.get(TOLD - 1) {
-            Some(((false, _), _)) | Some(((_, 0), _)) => return None,
-            Some(((true, worst), _)) => worst - 1,
+            Some(((false, ..), _)) => return None,
+            Some(((true, worst, Reverse(its)), _)) if shared > *its => *worst,
+            Some(((true, worst, _), _)) => worst.checked_sub(1)?,
             None => usize::MAX,
         };
         let least = forms(address).filter_map(|form| difference(&self.wanted, form, most)).min()?;
-        Some((true, least))
+        Some((true, least, Reverse(shared)))
+    }
+
+    /// How long what both begin with is.
+    fn shared(&self, address: &str) -> usize {
+        self.wanted.bytes().zip(address.bytes()).take_while(|(one, other)| one.eq_ignore_ascii_case(other)).count()
     }
 
     fn has_same_host(&self, address: &str) -> bool {
@@ -99,7 +109,7 @@ mod tests {
 
     #[test]
     fn another_port_of_the_host_is_nearest_and_then_what_differs_least() {
-        let addresses = ["10.0.3.9:9100", "10.0.30.7:9100", "10.0.3.7:9101", "example.org:80", "10.0.3.7:9101"];
+        let addresses = ["10.0.30.7:9100", "10.0.3.9:9100", "10.0.3.7:9101", "example.org:80", "10.0.3.7:9101"];
         assert_eq!(best("10.0.3.7:9100", &addresses), ["10.0.3.7:9101", "10.0.3.9:9100", "10.0.30.7:9100"]);
         assert_eq!(best("web-01", &["web-1:9100", "db-7:9100"]), ["web-1:9100"]);
     }
@@ -108,8 +118,8 @@ mod tests {
     fn a_few_are_told_and_those_are_the_nearest() {
         let many: Vec<_> = (110..160).map(|number| format!("10.0.3.{number}:9100")).collect();
         let mut many: Vec<_> = many.iter().map(String::as_str).collect();
-        many.push("10.0.3.8:9100");
-        many.push("10.0.3.7:80");
+        let others = ["10.1.3.7:9100", "10.0.13.7:9100", "10.0.30.7:9100", "10.0.31.7:9100", "10.0.33.7:9100"];
+        many.extend(others.into_iter().chain(["10.0.3.8:9100", "10.0.3.7:80"]));
         let best = best("10.0.3.7:9100", &many);
         assert_eq!((best.len(), &best[..2]), (TOLD, &["10.0.3.7:80".to_owned(), "10.0.3.8:9100".to_owned()][..]));
     }

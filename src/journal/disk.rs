@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use rosterd_journal::{Batch, Held, JournalError, Kind, Note, Past, Target, Time, Writer};
 use rosterd_model::counted;
 
+use super::beginning::{DAMAGED, RESTART};
+use super::down::WereDown;
 use super::metrics::Metrics;
 use super::names::Names;
 use super::whys::Whys;
@@ -31,6 +33,7 @@ pub(super) struct Disk {
     names: Names,
     /// The time to which the clock has come in events.
     newest: Time,
+    were_down: WereDown,
     /// Why the disk did not take something, since somebody looked.
     pub(super) failure: Option<JournalError>,
 }
@@ -64,9 +67,9 @@ fn known_as(reason: HoldReason) -> Held {
 }
 
 impl Disk {
-    pub(super) fn new(writer: Writer, metrics: Metrics) -> Self {
-        let batch = writer.batch();
-        Self { writer, batch, metrics, names: Names::default(), newest: Time(i64::MIN), failure: None }
+    pub(super) fn new(writer: Writer, were_down: WereDown, metrics: Metrics) -> Self {
+        let (batch, names) = (writer.batch(), Names::default());
+        Self { writer, batch, metrics, names, newest: Time(i64::MIN), were_down, failure: None }
     }
 
     /// Adds an event if the clock is behind what it was in others: what happened then is of the past from now on.
@@ -80,6 +83,11 @@ impl Disk {
         }
     }
 
+    /// Since when events wait to be written.
+    pub(super) fn waits_since(&self) -> Option<Time> {
+        self.batch.oldest()
+    }
+
     /// Whether events wait to be written.
     pub(super) fn is_waiting(&self) -> bool {
         !self.batch.is_empty()
@@ -90,10 +98,15 @@ impl Disk {
         self.batch.is_full()
     }
 
-    /// Adds an event.
+    /// Adds an event. One that waited while others were taken gets the time of these: times follow the order, unless the clock was set
+    /// back, which is told first.
     pub(super) fn push(&mut self, time: Time, note: &Note) {
+        if time < self.newest {
+            self.see_clock();
+        }
         self.newest = self.newest.max(time);
-        self.batch.push(time, note);
+        self.batch.push(self.newest, note);
+        self.were_down.follow(note);
         self.metrics.count(note.kind, 1);
     }
 
@@ -103,14 +116,15 @@ impl Disk {
         let failure = self.writer.append(batch, now(), || targets(roster));
         self.failed(failure);
         if self.writer.is_due(now()) {
-            self.begin(|| targets(roster));
+            self.begin(now(), || targets(roster));
         }
         self.batch = self.writer.batch();
     }
 
-    /// Begins a new segment.
-    pub(super) fn begin<'a, I: IntoIterator<Item = Target<'a>>>(&mut self, roster: impl Fn() -> I) {
-        let failure = self.writer.begin(now(), roster);
+    /// Begins a new segment with how the roster was then: no event that comes is older.
+    pub(super) fn begin<'a, I: IntoIterator<Item = Target<'a>>>(&mut self, then: Time, roster: impl Fn() -> I) {
+        let failure = self.writer.begin(then, roster);
+        self.newest = self.newest.max(then);
         self.failed(failure);
     }
 
@@ -171,7 +185,8 @@ impl Disk {
                 [before, roster].map(|it| it.get(job).map_or_else(|| none.clone(), |view| view.pages().clone()));
             let [was, is] = [before, roster].map(|roster| Whys::of(roster.get(job)));
             let difference = pages.since(&pages_before);
-            let mut ended = difference.removed.iter().filter(|labels| was.of_target(labels).is_braked()).count();
+            let mut ended = Ended::default();
+            difference.removed.iter().for_each(|labels| ended.note(was.of_target(labels).iter().map(known_as)));
             for (kind, list) in [
                 (Kind::Added, difference.added),
                 (Kind::Removed, difference.removed),
@@ -184,7 +199,7 @@ impl Disk {
                 }
             }
             for (labels, was, is) in was.otherwise(&is) {
-                ended += usize::from(was.is_braked() && !is.is_braked());
+                ended.note(was.iter().filter(|was| !is.contains(*was)).map(known_as));
                 self.push_found(time, (Kind::Held, job, labels.clone()), is.first(), reason, roster);
             }
             self.push_ended(time, job, ended, reason);
@@ -193,7 +208,7 @@ impl Disk {
 
     /// Adds the differences between what the journal knew and the roster, which blocks.
     pub(super) fn catch_up_from(&mut self, past: &Past, roster: &Roster, reason: &str) {
-        let (time, mut ended) = (now(), BTreeMap::<&Arc<str>, usize>::new());
+        let (time, mut ended) = (now(), BTreeMap::<&Arc<str>, Ended>::new());
         for (job, view) in roster {
             let holding = Holding::of(view);
             for slot in view.targets() {
@@ -202,8 +217,8 @@ impl Disk {
                     self.push_found(time, (Kind::Added, job, slot.labels.clone()), None, reason, roster);
                 }
                 let was = before.flatten();
-                if was == Some(Held::Braked) && !is.is_braked() && slot.is_held() {
-                    *ended.entry(job).or_default() += 1;
+                if slot.is_held() && !is.iter().any(|reason| Some(known_as(reason)) == was) {
+                    ended.entry(job).or_default().note(was);
                 }
                 let turned = match (was, is.first()) {
                     (None, None) => continue,
@@ -216,10 +231,11 @@ impl Disk {
             }
         }
         for (job, labels, held) in past.iter() {
-            if roster.get(job).is_none_or(|view| view.slot(labels).is_none()) {
-                if held == Some(Held::Braked) {
-                    *ended.entry(job).or_default() += 1;
-                }
+            let view = roster.get(job);
+            if view.is_none_or(|view| view.slot(labels).is_none()) {
+                // With the job it is gone whatever was stored.
+                let reason = if view.is_none() && reason == DAMAGED { RESTART } else { reason };
+                ended.entry(job).or_default().note(held);
                 self.push_found(time, (Kind::Removed, job, labels.clone()), None, reason, roster);
             }
         }
@@ -245,14 +261,33 @@ impl Disk {
         }
     }
 
-    /// Adds that so many targets of a job were found not to be braked any more: nothing else tells what became of that.
-    fn push_ended(&mut self, time: Time, job: &Arc<str>, targets: usize, reason: &str) {
-        if targets > 0 {
-            let found = found(reason).unwrap_or(reason);
+    /// Adds that so many targets of a job were found not to be held any more: nothing else tells what became of that.
+    fn push_ended(&mut self, time: Time, job: &Arc<str>, Ended { braked, grace }: Ended, reason: &str) {
+        let found = found(reason).unwrap_or(reason);
+        let braked = (braked, "braked");
+        let grace = (grace, if grace == 1 { "in its time of grace" } else { "in their time of grace" });
+        for (targets, how) in [braked, grace].into_iter().filter(|(targets, _)| *targets > 0) {
             let were = if targets == 1 { "was" } else { "were" };
-            let detail = Some(format!("{} {were} braked, and not any more: {found}", many(targets)).into());
+            let detail = Some(format!("{} {were} {how}, and not any more: {found}", many(targets)).into());
             let (job, reason) = (Some(Arc::clone(job)), Some(reason.into()));
             self.push(time, &Note { job, reason, detail, ..Note::of(Kind::Brake) });
+        }
+    }
+}
+
+/// How many targets of a job were braked or in their time of grace, and are not any more though their sources do not say them again.
+#[derive(Debug, Default)]
+struct Ended {
+    braked: usize,
+    grace: usize,
+}
+
+impl Ended {
+    /// One more for what it was held.
+    fn note(&mut self, was: impl IntoIterator<Item = Held>) {
+        for was in was {
+            self.braked += usize::from(was == Held::Braked);
+            self.grace += usize::from(was == Held::Grace);
         }
     }
 }
@@ -273,7 +308,7 @@ fn reason(job: &JobStep, reason: Reason) -> &'static str {
         (Reason::Source, _) => "source",
         (Reason::Rules, _) => "rules",
         (Reason::Reload, _) => "reload",
-        (Reason::Over, Some(BrakeStep::Confirmed(_))) => "confirmed",
+        (Reason::Over, Some(BrakeStep::Confirmed(_) | BrakeStep::Still(_))) => "confirmed",
         (Reason::Over, Some(BrakeStep::Released { .. })) => "released",
         (Reason::Over, _) => "over",
         (Reason::Replaced, _) => "replaced",
@@ -301,8 +336,23 @@ fn of_brake(job: &JobStep, brake: &BrakeStep) -> Note {
             let detail = format!("{targets} of {} {are} gone at once, and held", many(*of));
             ("braked", Some(provider.as_str().into()), detail)
         }
+        BrakeStep::Again { targets, since } => {
+            let are = if *targets == 1 { "is" } else { "are" };
+            let since = Time::from(*since);
+            let detail = format!("{} {are} held again as before the job was gone, since {since}", many(*targets));
+            ("braked", None, detail)
+        }
         BrakeStep::Confirmed(ended) => {
             let detail = format!("another reading has confirmed the end of {}{}", many(ended.targets), stay(ended));
+            ("confirmed", None, detail)
+        }
+        BrakeStep::Still(ended) => {
+            let (their, them) = if ended.targets == 1 { ("its", "it") } else { ("their", "them") };
+            let detail = format!(
+                "the end of {} is confirmed, {their} source has not taken {them} back for a minute{}",
+                many(ended.targets),
+                stay(ended)
+            );
             ("confirmed", None, detail)
         }
         BrakeStep::Over { reason: HoldReason::Grace, ended } => {
@@ -312,8 +362,10 @@ fn of_brake(job: &JobStep, brake: &BrakeStep) -> Note {
             ("over", None, format!("the time to hold {} is over{}", many(ended.targets), stay(ended)))
         }
         BrakeStep::Configured { reason: HoldReason::Grace, ended } => {
+            let (targets, were) = (many(ended.targets), if ended.targets == 1 { "was" } else { "were" });
+            let (their, held) = if ended.targets == 1 { ("its", "it") } else { ("their", "them") };
             let detail =
-                format!("{} had a time of grace that the configuration does not give any more", many(ended.targets));
+                format!("{targets} {were} in {their} time of grace, the configuration does not hold {held} any more");
             ("configuration", None, detail)
         }
         BrakeStep::Configured { ended, .. } => {

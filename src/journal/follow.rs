@@ -14,10 +14,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::beginning::{Beginning, Cause};
+use super::beginning::{Before, Beginning, Cause, DAMAGED, OFF};
 use super::disk::{Disk, Roster, now, targets};
-use super::handle::{Failing, JournalHandle};
+use super::down::WereDown;
+use super::handle::{COUNTED, Failing, JournalHandle};
+use super::lost::Lost;
 use super::metrics::Metrics;
+use super::opened::Opened;
 use super::providers::Known;
 use crate::roster::RosterHandle;
 use crate::roster::step::{RosterNews, Step};
@@ -45,12 +48,14 @@ pub struct Journal;
 impl Journal {
     /// Spawns the task of a journal on `stopper`. It is kept in `folder` or, without one, in memory; not at all as long as
     /// there are no settings. A disk that does not work is told, and tried again. A panic begins it anew from what is written.
+    /// Where the store was damaged at the start, and moved to `damaged`, it says so: why targets are gone that it knows.
     pub fn start(
         stopper: &Stopper,
         roster: &RosterHandle,
         folder: Option<PathBuf>,
         settings: Option<Settings>,
         providers: ListProviders,
+        damaged: Option<PathBuf>,
         metrics: Metrics,
     ) -> JournalHandle {
         let (notes, noted) = mpsc::channel(WAITING);
@@ -65,8 +70,10 @@ impl Journal {
             roster: roster.clone(),
             folder,
             providers,
+            damaged,
             metrics,
             missed: Arc::clone(&handle.missed),
+            were_down: handle.were_down.clone(),
             readers,
             written,
             failing,
@@ -97,8 +104,10 @@ struct Shared {
     roster: RosterHandle,
     folder: Option<PathBuf>,
     providers: ListProviders,
+    damaged: Option<PathBuf>,
     metrics: Metrics,
     missed: Arc<std::sync::atomic::AtomicU64>,
+    were_down: WereDown,
     readers: watch::Sender<Option<Reader>>,
     written: watch::Sender<u64>,
     failing: watch::Sender<Option<Failing>>,
@@ -125,7 +134,7 @@ async fn keep(shared: Arc<Shared>, stop: CancellationToken) {
                 let cause = std::mem::replace(&mut sources.cause, Cause::Failure);
                 let mut keeper = Keeper::open(Arc::clone(&shared), settings, cause).await;
                 let ended = keeper.run(&stop, &mut sources).await;
-                keeper.close(ended == Ended::Stopped).await;
+                keeper.close(ended).await;
                 ended
             }
             None => tokio::select! {
@@ -157,6 +166,8 @@ struct Keeper {
     unopened: bool,
     /// How the roster was last, as long as it was not compared with how it is.
     past: Option<Past>,
+    /// What it knew that was lost with the store, as long as the sources have not answered.
+    lost: Lost,
     begun: bool,
     beginning: Beginning,
     roster: Roster,
@@ -169,28 +180,33 @@ struct Keeper {
 impl Keeper {
     async fn open(shared: Arc<Shared>, settings: Settings, cause: Cause) -> Self {
         let (folder, metrics) = (shared.folder.clone(), shared.metrics.clone());
-        let opened = blocking(move || match folder {
-            Some(folder) => Writer::open(&folder, settings, now()).map(|(writer, found)| (writer, Some(found))),
-            None => Ok((Writer::in_memory(settings, now()), None)),
-        });
-        let (writer, found, unopened) = match opened.await {
-            Ok((writer, found)) => (writer, found, false),
-            Err(error) => {
-                let error = Report::of(&error);
-                warn!(%error, code = error.code, "cannot open the journal, keeping it in memory until that works");
-                metrics.failures.inc();
-                shared.fails(error);
-                (Writer::in_memory(settings, now()), None, true)
+        let were_down = shared.were_down.clone();
+        let opened = move || {
+            let opened = Opened::of(folder.as_deref(), settings);
+            if cause == Cause::Start {
+                // Where that cannot be read, nothing is known of it.
+                were_down.set(opened.writer.reader().down(COUNTED).unwrap_or_default());
             }
+            opened
         };
+        let opened = blocking(opened).await;
+        let Opened { writer, found, failure, last } = opened;
+        let unopened = failure.is_some();
+        if let Some(error) = failure {
+            let (error, read) = (Report::of(&error), found.is_some());
+            warn!(%error, code = error.code, read, "cannot open the journal, keeping it in memory until that works");
+            metrics.failures.inc();
+            shared.fails(error);
+        }
         let mut keeper = Self {
             shared,
             settings,
             disk: None,
             unopened,
             past: None,
+            lost: Lost::default(),
             begun: false,
-            beginning: Beginning::new(cause, now()),
+            beginning: Beginning::new(cause, now(), last.as_ref()),
             roster: Roster::new(),
             providers: Known::default(),
             flush_at: None,
@@ -201,13 +217,28 @@ impl Keeper {
         keeper.past = past;
         keeper.tell(faults);
         keeper.set_writer(writer);
+        if let Some((last, before)) = last.zip(keeper.beginning.before).filter(|_| cause == Cause::Start) {
+            let last = last.time;
+            match before {
+                Before::Stopped => info!(%last, "rosterd ran before, and ended in order"),
+                Before::Killed => warn!(%last, "rosterd ran before, and was killed, or the machine failed"),
+            }
+        }
+        keeper.tell_beginning();
         keeper
+    }
+
+    /// Says first why it begins: what happens before the roster is known stands behind that.
+    fn tell_beginning(&mut self) {
+        for (time, note) in self.beginning.notes(now(), self.shared.damaged.as_deref()) {
+            self.disk().push(time, &note);
+        }
     }
 
     fn set_writer(&mut self, writer: Writer) {
         self.shared.metrics.observe(&writer.reader());
         self.shared.readers.send_replace(Some(writer.reader()));
-        self.disk = Some(Disk::new(writer, self.shared.metrics.clone()));
+        self.disk = Some(Disk::new(writer, self.shared.were_down.clone(), self.shared.metrics.clone()));
     }
 
     fn disk(&mut self) -> &mut Disk {
@@ -244,10 +275,16 @@ impl Keeper {
                 () = until(self.flush_at), if self.begun => self.flush().await,
                 news = steps.next() => match news {
                     Some(RosterNews::Picture(view)) if view.step() == 0 => {}
-                    Some(RosterNews::Picture(view)) => self.take_picture(&view).await,
+                    Some(RosterNews::Picture(view)) => {
+                        self.take_picture(&view).await;
+                        self.tell_lost();
+                    }
                     // What the journal knows has to be compared with all of the roster once.
                     Some(RosterNews::Step(_)) if !self.begun => steps = self.shared.roster.steps(),
-                    Some(RosterNews::Step(step)) => self.take_step(step).await,
+                    Some(RosterNews::Step(step)) => {
+                        self.take_step(step).await;
+                        self.tell_lost();
+                    }
                     None => return Ended::Stopped,
                 },
                 Some((time, note)) = notes.recv(), if self.begun || !is_full => self.take_note(time, &note).await,
@@ -277,11 +314,29 @@ impl Keeper {
         .await;
     }
 
+    /// Says what is gone that nothing holds, as the store was damaged.
+    fn tell_lost(&mut self) {
+        for unheld in self.lost.compare(&self.roster) {
+            let (job, before, targets) = (&*unheld.job, unheld.before, unheld.targets);
+            warn!(
+                job,
+                before,
+                targets,
+                "so many targets are gone since the store was damaged that their removal would be held, had it been known"
+            );
+            self.disk().push(now(), &unheld.note());
+        }
+    }
+
     /// Begins with what the journal knows, and says what else is now.
     async fn begin(&mut self) {
         self.begun = true;
         let (past, roster) = (self.past.take(), self.roster.clone());
-        let (reason, notes) = (self.beginning.reason(past.is_some()), self.beginning.notes(now()));
+        let reason = self.beginning.reason(past.is_some(), self.shared.damaged.is_some());
+        let cause = self.beginning.cause;
+        if reason == DAMAGED {
+            self.lost = past.as_ref().map(Lost::of).unwrap_or_default();
+        }
         if !self.unopened {
             self.beginning.started = None;
         }
@@ -289,9 +344,10 @@ impl Keeper {
             let past = past.unwrap_or_default();
             if disk.writer.is_due(now()) {
                 let known = || past.iter();
-                disk.begin(|| known().map(|(job, labels, held)| rosterd_journal::Target { job, labels, held }));
+                // What was there before what waits already; that of a disk that works again is told anew, as of now.
+                let then = disk.waits_since().filter(|_| cause != Cause::Disk).unwrap_or_else(now);
+                disk.begin(then, || known().map(|(job, labels, held)| rosterd_journal::Target { job, labels, held }));
             }
-            notes.iter().for_each(|(time, note)| disk.push(*time, note));
             disk.catch_up_from(&past, &roster, reason);
             drop((past, roster));
         })
@@ -354,7 +410,7 @@ impl Keeper {
         self.flush().await;
         if !self.unopened {
             let roster = self.roster.clone();
-            self.aside(move |disk| disk.begin(|| targets(&roster))).await;
+            self.aside(move |disk| disk.begin(now(), || targets(&roster))).await;
             return self.told();
         }
         let Some(folder) = self.shared.folder.clone() else { return };
@@ -376,6 +432,7 @@ impl Keeper {
         self.providers = Known::default();
         self.set_writer(writer);
         self.beginning.cause = Cause::Disk;
+        self.tell_beginning();
         self.begin().await;
     }
 
@@ -420,12 +477,17 @@ impl Keeper {
         }
     }
 
-    /// Writes what waits; what was written outlives the machine too.
-    async fn close(mut self, in_order: bool) {
-        if in_order && self.begun {
-            self.disk().push(now(), &Note::of(Kind::Stopped));
-        }
+    /// Says how it ends, and writes what waits; what was written outlives the machine too.
+    async fn close(mut self, ended: Ended) {
         if self.begun {
+            let last = match ended {
+                Ended::Stopped => Note::of(Kind::Stopped),
+                Ended::Off => {
+                    let detail = Some("the journal is off from now on".into());
+                    Note { reason: Some(OFF.into()), detail, ..Note::of(Kind::Missed) }
+                }
+            };
+            self.disk().push(now(), &last);
             self.flush().await;
         }
         if let Some(disk) = self.disk.take() {

@@ -9,14 +9,16 @@ use rosterd_model::{Labels, Report};
 use rosterd_tasks::blocking;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
+use super::down::WereDown;
+
 /// For so many questions rosters of the past are made at the same time: each takes as much memory as the roster has labels.
 const REBUILT: usize = 2;
 
 /// So many of them, if they are large, are sent to clients at the same time, which may take any time to take them.
 pub const TAKEN: usize = 4;
 
-/// How much of a journal is read to count targets: a second's work or so.
-const COUNTED: u64 = 64 << 20;
+/// How much of a journal is read to count targets, or to find those that were down: a second's work or so.
+pub(super) const COUNTED: u64 = 64 << 20;
 
 /// The journal for everybody. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -26,6 +28,7 @@ pub struct JournalHandle {
     /// Targets that went up or down, which all of them may do at once.
     pub(super) turns: mpsc::Sender<(Time, Note)>,
     pub(super) missed: Arc<AtomicU64>,
+    pub(super) were_down: WereDown,
     pub(super) settings: watch::Sender<Option<Settings>>,
     pub(super) readers: watch::Receiver<Option<Reader>>,
     /// The number of the last event that was written.
@@ -54,7 +57,18 @@ impl JournalHandle {
         failing: watch::Receiver<Option<Failing>>,
     ) -> Self {
         let (rebuilt, taken) = (Arc::new(Semaphore::new(REBUILT)), Arc::new(Semaphore::new(TAKEN)));
-        Self { notes, turns, missed: Arc::default(), settings, readers, written, failing, rebuilt, taken }
+        Self {
+            notes,
+            turns,
+            missed: Arc::default(),
+            were_down: WereDown::default(),
+            settings,
+            readers,
+            written,
+            failing,
+            rebuilt,
+            taken,
+        }
     }
 
     /// Why the journal is not on disk where it belongs there, and since when; it is in memory meanwhile.
@@ -72,6 +86,11 @@ impl JournalHandle {
         if room.try_send((Time::from(SystemTime::now()), note)).is_err() {
             self.missed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether it is news that a target is down, or up, which is scraped for the first time: not if the process before left it so.
+    pub fn is_news(&self, job: &str, fingerprint: u64, is_down: bool) -> bool {
+        self.were_down.take(job, fingerprint) != is_down
     }
 
     /// Keeps the journal so from now on; `None` is without one. What is there stays readable.

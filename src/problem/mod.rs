@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 pub const TYPES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/errors.md");
 
 /// The status that goes with a code, for those that say more than their priority.
-const STATUSES: [(&str, StatusCode); 15] = [
+const STATUSES: [(&str, StatusCode); 16] = [
     ("journal_empty", StatusCode::SERVICE_UNAVAILABLE),
     ("journal_too_early", StatusCode::NOT_FOUND),
     ("roster_unknown_job", StatusCode::NOT_FOUND),
@@ -30,6 +30,7 @@ const STATUSES: [(&str, StatusCode); 15] = [
     ("web_rate_limited", StatusCode::TOO_MANY_REQUESTS),
     ("web_stopping", StatusCode::SERVICE_UNAVAILABLE),
     ("web_unauthorized", StatusCode::UNAUTHORIZED),
+    ("web_unknown_worker", StatusCode::NOT_FOUND),
 ];
 
 /// The status of the answer to a request that failed in this way.
@@ -54,6 +55,10 @@ struct Content {
     headers: HeaderMap,
     members: Map<String, Value>,
 }
+
+/// What a page tells of that was made of a problem: for who reads answers on their way out.
+#[derive(Debug, Clone)]
+pub struct Told(pub Report);
 
 impl Problem {
     /// The problem that a report tells of.

@@ -137,15 +137,7 @@ impl<S: Spec> Entry<S> {
     /// Begins an operation of this number that brings the worker to where it was before, as it says that it is not there any more.
     pub(super) fn begin(&mut self, id: &WorkerId, number: OperationId) {
         let Some(spec) = self.spec.clone() else { return };
-        let operation = Operation {
-            id: number,
-            worker: id.to_string(),
-            kind: self.kind.clone(),
-            action: Action::Update,
-            revision: self.reached,
-            spec: self.spec_value.clone(),
-            progress: Progress::default(),
-        };
+        let operation = self.anew(id, number);
         self.phase = Phase::Pending;
         self.next_try = None;
         self.pending = Some(Pending { operation, spec, schedule: Schedule::new(LONGEST_WAIT, id), repeated: false });
@@ -292,6 +284,26 @@ impl<S: Spec> Entry<S> {
         self.failed.is_some()
     }
 
+    /// It says that it is well after an operation was given up, which no other one has made so: that is one of this number, as whoever
+    /// was told of the failure is told of that.
+    pub(super) fn is_well_again(&mut self, id: &WorkerId, number: OperationId) {
+        let operation = self.anew(id, number);
+        self.remember(&operation, SystemTime::now(), None, Means { again: false, reached: true });
+    }
+
+    /// An operation of this number that leads to where the worker is, or was.
+    fn anew(&self, id: &WorkerId, number: OperationId) -> Operation {
+        Operation {
+            id: number,
+            worker: id.to_string(),
+            kind: self.kind.clone(),
+            action: Action::Update,
+            revision: self.reached,
+            spec: self.spec_value.clone(),
+            progress: Progress::default(),
+        }
+    }
+
     /// Takes over what came of keeping what was reached. Returns when it is due again.
     pub(super) fn kept(&mut self, outcome: Outcome) -> Duration {
         let (phase, error, wait) = match outcome {
@@ -333,10 +345,11 @@ impl<S: Spec> Entry<S> {
         self.ended.push(EndedOperation { worker, kind, status, ended, error, means });
     }
 
-    /// Whether it failed like this the last time, or the operation before this one did.
+    /// Whether it was given up for the same reason before. A try of the same operation that failed like this is none that was.
     pub(super) fn failed_like(&self, error: &Report) -> bool {
         let before = self.failed.as_ref().and_then(|failed| failed.operation.progress.last_error.as_ref());
-        [self.last_error.as_ref(), before].contains(&Some(error))
+        let kept = self.last_error.as_ref().filter(|_| self.phase == Phase::Cancelled);
+        [kept, before].into_iter().flatten().any(|one| tells_the_same(one, error))
     }
 
     pub(super) fn status(&self, id: &WorkerId) -> WorkerStatus<S> {
@@ -363,5 +376,12 @@ impl<S: Spec> Entry<S> {
 /// Whether an operation that was given up leads to where the one before led, and was given up for the same reason.
 fn is_like(before: &Operation, now: &Operation) -> bool {
     let (why, why_now) = (&before.progress.last_error, &now.progress.last_error);
-    why_now.is_some() && (before.revision, why) == (now.revision, why_now)
+    before.revision == now.revision
+        && why.as_ref().zip(why_now.as_ref()).is_some_and(|(one, other)| tells_the_same(one, other))
+}
+
+/// Whether both tell the same but for numbers: what commands say has times in it, and those of processes.
+fn tells_the_same(one: &Report, other: &Report) -> bool {
+    let words = |report: &Report| report.to_string().replace(|character: char| character.is_ascii_digit(), "");
+    one.code == other.code && words(one) == words(other)
 }

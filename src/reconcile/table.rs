@@ -62,7 +62,7 @@ impl<S: Spec> Table<S> {
     /// Takes over a plan: each step is an operation that is due.
     pub(super) fn decide(&mut self, plan: &Plan, desired: &DesiredSet<S>, now: Instant) {
         for (id, step) in &plan.steps {
-            let number = self.next_operation();
+            let number = Self::next_operation(&mut self.last_operation);
             let entry = self.entries.entry(id.clone()).or_insert_with(|| Entry::new(id, ""));
             if let Some(desired) = desired.get(id) {
                 entry.told(&desired.spec);
@@ -78,11 +78,11 @@ impl<S: Spec> Table<S> {
 
     /// Microseconds since 1970: greater than all before, also than those of earlier processes, which the ledger may not
     /// have told yet. A clock that was set back can only repeat the number of an operation that ended long ago.
-    fn next_operation(&mut self) -> OperationId {
+    fn next_operation(last: &mut u64) -> OperationId {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-        self.last_operation = now.max(self.last_operation + 1);
-        OperationId(self.last_operation)
+        *last = now.max(*last + 1);
+        OperationId(*last)
     }
 
     /// Whether the worker is where it should be, or on the way there.
@@ -155,7 +155,6 @@ impl<S: Spec> Table<S> {
     /// that had to wait for the run.
     pub(super) fn take_back(&mut self, ended: Ended<S>, now: Instant) -> bool {
         let Ended { id, operation, outcome, worker } = ended;
-        let begun = matches!((operation, &outcome), (None, Outcome::Begin)).then(|| self.next_operation());
         let Some(entry) = self.entries.get_mut(&id) else { return false };
         let cut_off = entry.ongoing.take().is_some_and(|ongoing| ongoing.stop.is_cancelled());
         let had_failed = entry.has_failed();
@@ -167,14 +166,18 @@ impl<S: Spec> Table<S> {
             }
             // It says nothing of what it keeps.
             None if cut_off => Some(Duration::ZERO),
-            None if entry.pending.is_none() => match begun {
-                Some(number) => {
-                    entry.begin(&id, number);
-                    self.unrecorded.insert(id.clone());
-                    Some(Duration::ZERO)
+            None if entry.pending.is_none() && outcome == Outcome::Begin => {
+                entry.begin(&id, Self::next_operation(&mut self.last_operation));
+                self.unrecorded.insert(id.clone());
+                Some(Duration::ZERO)
+            }
+            None if entry.pending.is_none() => {
+                let wait = entry.kept(outcome);
+                if had_failed && !entry.has_failed() {
+                    entry.is_well_again(&id, Self::next_operation(&mut self.last_operation));
                 }
-                None => Some(entry.kept(outcome)),
-            },
+                Some(wait)
+            }
             // Something else was decided meanwhile.
             Some(_) | None => Some(Duration::ZERO),
         };

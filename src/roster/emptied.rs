@@ -24,7 +24,7 @@ pub struct Emptied {
 pub enum ConfirmedBy {
     /// Another reading.
     Reading,
-    /// The time for which it was held: the source did not take it back.
+    /// Time: the source did not take it back.
     Time,
 }
 
@@ -48,7 +48,8 @@ impl Follower {
     pub(super) fn follow(&mut self, effect: &Effect, view: &RosterView, now: SystemTime) {
         for name in effect.jobs.keys() {
             let reading = effect.brakes.confirmed.get(name).map(|ended| (ended, ConfirmedBy::Reading));
-            let time = effect.brakes.over.get(name).and_then(|over| over.get(&HoldReason::Braked));
+            let over = effect.brakes.over.get(name).and_then(|over| over.get(&HoldReason::Braked));
+            let time = effect.brakes.still.get(name).or(over);
             for (ended, by) in reading.into_iter().chain(time.map(|ended| (ended, ConfirmedBy::Time))) {
                 let before = self.confirmed.get(name).map_or(0, |(targets, _)| *targets);
                 self.confirmed.insert(Arc::clone(name), (before + ended.targets, by));

@@ -195,13 +195,18 @@ pub struct Missing {
 /// Says what is missing, and why where that is known.
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.source {
-            None => write!(f, "{} has not reported", self.provider)?,
-            Some(source) => write!(f, "{source} of {} could not be read", self.provider)?,
-        }
-        match &self.report {
-            None => Ok(()),
-            Some(report) => write!(f, ": {report}"),
-        }
+        write!(f, "{}", told(self.provider.as_str(), self.source.as_deref(), self.report.as_ref()))
+    }
+}
+
+/// The same of one that goes by these names.
+pub(crate) fn told(provider: &str, source: Option<&str>, report: Option<&Report>) -> String {
+    let what = match source {
+        None => format!("{provider} has not reported"),
+        Some(source) => format!("{source} of {provider} could not be read"),
+    };
+    match report {
+        None => what,
+        Some(report) => format!("{what}: {report}"),
     }
 }

@@ -9,7 +9,7 @@ use rosterd_model::Builder;
 use rosterd_model::relabel::Rules;
 use rosterd_model::target::Target;
 
-use super::brake::{Brake, Confirm};
+use super::brake::{Brake, Change, Confirm};
 use super::hold::HoldReason;
 
 /// A job as the roster sees it.
@@ -61,6 +61,12 @@ impl Keeping {
             (HoldReason::Braked, Some(Confirm::After(time))) => Some(time),
             _ => None,
         }
+    }
+
+    /// Whether a removal would be held that leaves so many of the targets before.
+    pub fn would_hold(&self, before: usize, after: usize) -> bool {
+        let change = Change { before, after, ..Change::default() };
+        self.brake.is_some_and(|brake| brake.holds(change, before))
     }
 
     /// What confirms a removal.

@@ -11,7 +11,7 @@ use rosterd_model::{Coded, Report};
 use rosterd_tasks::Schedule;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::block::{Block, BlockId};
 use super::head::Head;
@@ -270,12 +270,6 @@ fn put_together(key: ProviderKey, jobs: &[Arc<str>], stored: Vec<store::Block>, 
     let head = waiting.head.or(found)?;
     let newer = waiting.blocks.into_iter().filter_map(|(id, block)| Some((id, block?)));
     blocks.extend(newer);
-    let targets: usize = blocks.values().map(|block| block.len()).sum();
-    let jobs = named_jobs(head.jobs.iter());
-    match &head.kept {
-        None => info!(provider = key.as_str(), jobs, targets, "restored what the provider reported before"),
-        Some(provider) => info!(provider = &**provider, jobs, targets, "restored what was kept of what is gone"),
-    }
     Some(Stored { key, head, blocks })
 }
 

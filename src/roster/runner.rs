@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTimeError};
 
 use rosterd_discovery::{ProviderKey, Update, named_jobs};
 use rosterd_model::Report;
@@ -20,7 +20,7 @@ use super::hold::HoldReason;
 use super::job::JobSpec;
 use super::metrics::Metrics;
 use super::persist::Outbox;
-use super::state::{Delta, Effect, Left, STORED, State, Stored, Wanted};
+use super::state::{Delta, Effect, Left, State, Stored, Wanted, is_kept};
 use super::step::{BrakeStep, Lectern, LetGo, Steps, Teller};
 use super::view::RosterView;
 use crate::store::{Blocks, StoreError};
@@ -221,10 +221,12 @@ impl Owner {
         let used: BTreeSet<_> = jobs.iter().flat_map(|job| &job.providers).filter(|key| !self.state.has(key)).collect();
         let (mut stored, mut left, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         for key in &used {
-            let users = users(jobs, key);
-            stored.extend(self.told(key, &users, self.outbox.load(&*self.store, key, &users).await).flatten());
+            stored.extend(self.restored(key, &users(jobs, key)).await);
         }
         if self.views.borrow().jobs().len() > 0 {
+            for key in self.state.left_of(jobs) {
+                kept.extend(self.restored(&key, &[]).await);
+            }
             return Found { stored, left, kept };
         }
         let listed = self.outbox.providers(&*self.store).await.unwrap_or_else(|error| {
@@ -233,18 +235,33 @@ impl Owner {
             BTreeSet::new()
         });
         for key in listed.into_iter().filter(|key| !used.contains(key)) {
-            if key.as_str().starts_with(STORED) {
-                kept.extend(self.told(&key, &[], self.outbox.load(&*self.store, &key, &[]).await).flatten());
-                continue;
-            }
             let users = users(jobs, &key);
             let read = self.outbox.head(&*self.store, &key, &users).await;
             let Some(head) = self.told(&key, &users, read) else { continue };
             let users = head.as_ref().map_or(users, |head| head.jobs.iter().cloned().collect());
             let is_of = |head: &Head| jobs.iter().any(|job| head.jobs.contains(&job.name));
             let held = head.as_ref().is_some_and(is_of);
+            // Of a job that is gone only now it has to be known what goes.
+            match (is_kept(&key), held) {
+                (true, true) => {
+                    match self.restored(&key, &users).await {
+                        Some(stored) => kept.push(stored),
+                        // It is forgotten: what is kept from now on would be mixed with it.
+                        None => left.push(Left { key, head: None, bytes: 0 }),
+                    }
+                    continue;
+                }
+                (true, false) if head.as_ref().is_some_and(|head| head.unused.is_none()) => {
+                    // What cannot be read stays for its day as well, and is forgotten when its job comes back.
+                    if let Some(stored) = self.load(&key, &users).await {
+                        kept.push(stored);
+                        continue;
+                    }
+                }
+                _ => {}
+            }
             if held || used.iter().any(|used| used.data() == key.data()) {
-                stored.extend(self.told(&key, &users, self.outbox.load(&*self.store, &key, &users).await).flatten());
+                stored.extend(self.restored(&key, &users).await);
                 continue;
             }
             let bytes = match &head {
@@ -254,6 +271,22 @@ impl Owner {
             left.extend(bytes.map(|bytes| Left { key, head, bytes }));
         }
         Found { stored, left, kept }
+    }
+
+    /// What is stored of a provider or of what a job keeps of one, which is had again: that is told.
+    async fn restored(&self, key: &ProviderKey, jobs: &[Arc<str>]) -> Option<Stored> {
+        let stored = self.load(key, jobs).await?;
+        let targets: usize = stored.blocks.values().map(|block| block.len()).sum();
+        let jobs = named_jobs(stored.head.jobs.iter());
+        match &stored.head.kept {
+            None => info!(provider = key.as_str(), jobs, targets, "restored what the provider reported before"),
+            Some(provider) => info!(provider = &**provider, jobs, targets, "restored what was kept of what is gone"),
+        }
+        Some(stored)
+    }
+
+    async fn load(&self, key: &ProviderKey, jobs: &[Arc<str>]) -> Option<Stored> {
+        self.told(key, jobs, self.outbox.load(&*self.store, key, jobs).await).flatten()
     }
 
     /// What was read of the store; a failure is told.
@@ -345,14 +378,20 @@ fn tell_of_brakes(Effect { brakes, .. }: &Effect, view: &RosterView, now: Now) {
             "so many targets are gone at once that their removal is held, `rosterd brake list` tells until when and how to keep them"
         );
     }
+    for (job, (held, since)) in &brakes.again {
+        let (job, age) = (&**job, in_seconds(now.wall.duration_since(*since)));
+        warn!(job, held, age, "targets are braked as before their job was gone, `rosterd brake list` tells until when");
+    }
     let ends = |job: &str, LetGo { targets, stay }: &LetGo, what: &str| {
         let (left, grace) = (left(view, job), stay.map(|stay| stay.targets));
-        let ends_in = stay.map(|stay| stay.until.duration_since(now.wall).unwrap_or_default().as_secs());
-        let ends_in = ends_in.map(|seconds| rosterd_model::Duration::from(Duration::from_secs(seconds)).to_string());
+        let ends_in = stay.map(|stay| in_seconds(stay.until.duration_since(now.wall)));
         warn!(job, targets, left, grace, ends_in, "{what}");
     };
     for (job, ended) in &brakes.confirmed {
         ends(job, ended, "braked removal confirmed by another reading");
+    }
+    for (job, ended) in &brakes.still {
+        ends(job, ended, "braked removal confirmed, its source has not taken it back for a minute");
     }
     for (job, over) in &brakes.over {
         if let Some(ended) = over.get(&HoldReason::Braked) {
@@ -363,13 +402,30 @@ fn tell_of_brakes(Effect { brakes, .. }: &Effect, view: &RosterView, now: Now) {
         }
     }
     for (job, ended) in &brakes.configured {
+        let is_there = view.job(job).is_some();
         if let Some(ended) = ended.get(&HoldReason::Braked) {
-            ends(job, ended, "braked removal over, the configuration does not hold it any more");
+            let what = match is_there {
+                true => "braked removal over, the configuration does not hold it any more",
+                false => "braked removal over, its job is gone: it is held again if that comes back within a day",
+            };
+            ends(job, ended, what);
         }
-        if let Some(ended) = ended.get(&HoldReason::Grace).filter(|_| left(view, job) == 0) {
-            ends(job, ended, "the last targets are gone, the configuration gives them no time of grace any more");
+        if let Some(ended) = ended.get(&HoldReason::Grace) {
+            let what = match (is_there, left(view, job)) {
+                (false, _) => "targets are gone that were in their time of grace, as their job is",
+                (true, 0) => "the last targets are gone, the configuration does not hold them any more",
+                (true, _) => {
+                    "targets are gone that were in their time of grace, the configuration does not hold them any more"
+                }
+            };
+            ends(job, ended, what);
         }
     }
+}
+
+/// A time between two of the calendar, for people.
+fn in_seconds(time: Result<Duration, SystemTimeError>) -> String {
+    rosterd_model::Duration::from(Duration::from_secs(time.unwrap_or_default().as_secs())).to_string()
 }
 
 /// How many targets a job has left.

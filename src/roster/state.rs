@@ -9,6 +9,7 @@ mod hidden;
 mod job;
 mod kept;
 mod provider;
+mod reload;
 mod turns;
 mod unused;
 
@@ -20,47 +21,26 @@ use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::TargetGroup;
 use tokio::time::Instant;
 
-use super::brake::Brake;
 use super::clock::Now;
-use super::head::{Head, HeldBy};
-use super::hold::{Hold, HoldReason};
 use super::job::JobSpec;
-use super::step::{JobStep, LimitStep, Reason, Step};
+use super::step::{JobStep, LimitStep, Step};
 use super::target::Workbench;
 use super::view::{JobView, NotServable, ProviderPresence, RosterView};
-use awaited::Awaited;
-use decide::{Agent, by_job};
+use decide::Agent;
 pub(super) use effect::Effect;
-use former::{Former, Touched, held_of};
-use job::{Job, Work};
-pub(super) use kept::{Holds, KeptHold, STORED};
-use kept::{Kept, KeptOn};
+use former::Touched;
+use job::Job;
+pub(super) use kept::{Holds, KeptHold};
 pub(super) use provider::Stored;
 use provider::{Provider, Providers, sources_in};
+pub(super) use reload::Wanted;
 pub(super) use turns::Delta;
-use turns::TargetTurns;
-pub(super) use unused::Left;
 use unused::Unused;
+pub(super) use unused::{Left, is_kept};
 
 /// An update that adds, replaces and removes at least this many entries is worked on aside, so that the runtime stays
 /// responsive.
 const LARGE: usize = 500;
-
-/// The jobs of a configuration.
-#[derive(Debug, Default)]
-pub(super) struct Wanted {
-    pub(super) jobs: Vec<JobSpec>,
-    /// How long what never reported keeps the rest of its job from consumers.
-    pub(super) grace: Duration,
-    /// What is stored of their providers, and of those that they used before the process started.
-    pub(super) stored: Vec<Stored>,
-    /// What else is stored.
-    pub(super) left: Vec<Left>,
-    /// What is stored of what jobs keep.
-    pub(super) kept: Vec<Stored>,
-    /// When removals are held that concern many jobs.
-    pub(super) brake: Option<Brake>,
-}
 
 /// All providers' groups and all jobs' targets.
 #[derive(Debug, Default)]
@@ -76,7 +56,7 @@ pub(super) struct State {
     telling: bool,
     /// Providers for which, or for sources of which, the time of grace runs.
     awaited: BTreeSet<ProviderKey>,
-    /// Providers that no job uses or holds and of which something is stored.
+    /// What is stored of providers that no job uses or holds, and of what jobs kept that are gone.
     unused: Unused,
     /// Jobs that keep what their sources no longer have.
     keeping: BTreeSet<Arc<str>>,
@@ -99,12 +79,17 @@ impl State {
 
     /// How many providers that no job uses are stored.
     pub(super) fn unused(&self) -> usize {
-        self.unused.len()
+        self.unused.providers()
     }
 
     /// Whether differences are worked out from now on.
     pub(super) fn set_telling(&mut self, telling: bool) {
         self.telling = telling;
+    }
+
+    /// Under which names it is stored what these jobs kept before they were gone.
+    pub(super) fn left_of(&self, jobs: &[JobSpec]) -> Vec<ProviderKey> {
+        jobs.iter().flat_map(|job| self.unused.kept_of(&job.name)).collect()
     }
 
     /// Whether it has this provider.
@@ -117,47 +102,6 @@ impl State {
         let graces = self.awaited.iter().filter_map(|key| self.providers.get(key)?.deadline(self.grace));
         let kept = self.keeping.iter().filter_map(|name| self.jobs.get(name)?.kept.deadline());
         graces.chain(self.unused.deadline()).chain(kept).min()
-    }
-
-    /// Takes the jobs of a configuration in place of those before. A job that relabels as before is not relabelled.
-    ///
-    /// A provider that comes in place of another with the same data begins with its groups, unless a job waited for it when the process
-    /// ended. What another one had in its place, a job goes on to hold until it knows what the new one has.
-    pub(super) fn set_jobs(&mut self, wanted: Wanted, now: Now) -> Effect {
-        let mut effect = Effect::default();
-        let Wanted { jobs: specs, grace, stored, left, kept, brake } = wanted;
-        self.grace = grace;
-        self.agent.brake = brake;
-        let mut kept = by_job(kept);
-        let mut former = self.replaced(&specs, &stored, now);
-        self.set_providers(&specs, stored, now, &mut effect);
-        let mut before = std::mem::take(&mut self.jobs);
-        for spec in specs {
-            let name = Arc::clone(&spec.name);
-            let former = former.remove(&name).unwrap_or_default();
-            let old = before.remove(&name);
-            let kept = kept.remove(&name).unwrap_or_default();
-            self.set_job(spec, old, (former, kept), now, &mut effect);
-        }
-        // Of jobs that are not configured any more.
-        effect.forgotten.extend(kept.into_values().flatten().map(|(_, stored)| stored.key));
-        for (name, job) in before {
-            job.kept.forget(&name, &mut effect);
-            effect.brakes.note_configured(&name, Kept::default().ended_since(&job.kept.reasons(), &KeptOn::default()));
-            let mut turns = TargetTurns::new(&job.pages, self.telling);
-            job.end(&mut turns);
-            effect.note(&name, turns, None);
-        }
-        self.agent.said = self.jobs.values().filter(|job| job.is_braked()).map(Job::said).sum();
-        if !effect.jobs.is_empty() {
-            // What a configuration removes is not held, now or later.
-            self.agent.sizes.begin(self.agent.said, now.instant);
-        }
-        left.into_iter().for_each(|left| self.unused.take(left, now, &mut effect));
-        self.let_go(now, &mut effect);
-        self.store_kept(&mut effect);
-        self.refresh_view(&mut effect);
-        effect
     }
 
     /// Whether an update is, or may be, too much work for a thread that runs tasks.
@@ -269,173 +213,12 @@ impl State {
             let Some(job) = self.jobs.get_mut(&name) else { continue };
             let keeping = job.spec.keeping;
             let over = job.kept.over(&keeping, &self.providers, now);
-            if !over.is_empty() {
-                effect.brakes.over.insert(Arc::clone(&name), job.kept.let_go(&over, &keeping, now));
-            }
+            effect.brakes.note_over(&name, job.kept.let_go(&over, &keeping, now), keeping.confirm());
             self.let_lapse(&name, over, now, &mut effect);
         }
         self.store_kept(&mut effect);
         self.refresh_view(&mut effect);
         effect
-    }
-
-    /// What each job used or held before, and does not use any more.
-    fn replaced(
-        &self,
-        specs: &[JobSpec],
-        stored: &[Stored],
-        now: Now,
-    ) -> BTreeMap<Arc<str>, BTreeMap<ProviderKey, Former>> {
-        let hold = |since| Hold::new(HoldReason::Replaced, since);
-        let of = |spec: &JobSpec| {
-            let mut former = BTreeMap::new();
-            if let Some(job) = self.jobs.get(&spec.name) {
-                let stays = spec.providers.iter().filter(|key| job.spec.providers.contains(key));
-                let fresh = Former::all(hold(now.wall), stays.cloned());
-                former.extend(job.spec.providers.iter().map(|key| (key.clone(), fresh.clone())));
-                let still = |former: &Former| former.clone().after_reload(&spec.providers);
-                former.extend(job.former.iter().map(|(key, former)| (key.clone(), still(former))));
-            }
-            let (held, used): (Vec<_>, Vec<_>) = stored
-                .iter()
-                .filter(|stored| stored.head.jobs.contains(&spec.name))
-                .partition(|stored| stored.head.held.contains_key(&spec.name));
-            let stays = used.iter().map(|stored| &stored.key).filter(|key| spec.providers.contains(key));
-            let fresh = Former::all(hold(now.wall), stays.cloned());
-            former.extend(used.iter().map(|stored| (stored.key.clone(), fresh.clone())));
-            former.extend(held.iter().filter_map(|stored| {
-                let held = stored.head.held.get(&spec.name)?;
-                let beside = held.beside.iter().map(|key| ProviderKey::new(Arc::clone(key)));
-                Some((stored.key.clone(), Former::all(hold(held.since), beside).after_reload(&spec.providers)))
-            }));
-            former
-        };
-        specs.iter().map(|spec| (Arc::clone(&spec.name), of(spec))).collect()
-    }
-
-    /// Takes the providers of these jobs, each with what is known of it.
-    fn set_providers(&mut self, specs: &[JobSpec], stored: Vec<Stored>, now: Now, effect: &mut Effect) {
-        let used: BTreeSet<_> = specs.iter().flat_map(|spec| spec.providers.iter().cloned()).collect();
-        let awaited = Awaited::of(specs, &stored);
-        // After a restart a key may be that of a provider which was only held: then one that was used knows the same data better.
-        let better: Vec<_> =
-            stored.iter().filter(|stored| stored.head.is_used()).map(|stored| stored.key.clone()).collect();
-        let is_behind = |key: &ProviderKey, head: &Head| {
-            used.contains(key) && !head.is_used() && better.iter().any(|other| awaited.may_adopt(key, other))
-        };
-        for Stored { key, head, blocks } in stored.into_iter().filter(|it| !is_behind(&it.key, &it.head)) {
-            self.providers.entry(key).or_insert_with(|| Provider::restored(blocks, head, now));
-        }
-        for key in &used {
-            if self.providers.contains_key(key) {
-                continue;
-            }
-            let twins = || self.providers.iter().filter(|(other, _)| other.data() == key.data());
-            let is_known = |twin: &Provider| twin.presence != ProviderPresence::Unsynced;
-            let known = twins().find(|(other, twin)| is_known(twin) && awaited.may_adopt(key, other));
-            let twin = known.or_else(|| twins().find(|(_, twin)| !is_known(twin))).map(|(_, twin)| twin);
-            let provider = match twin {
-                Some(twin) => {
-                    // What is stored under its own key could not be read.
-                    effect.forgotten.push(key.clone());
-                    if is_known(twin) {
-                        effect.store_all(key, twin);
-                    }
-                    Provider::adopting(twin, now)
-                }
-                None => Provider::unsynced(now),
-            };
-            self.providers.insert(key.clone(), provider);
-        }
-        for (key, provider) in &mut self.providers {
-            provider.set_used(used.contains(key), now);
-            self.unused.remove(key);
-        }
-        let restored = |it: &&Provider| it.used && it.is_restored();
-        self.restored = self.providers.values().filter(restored).count();
-    }
-
-    fn set_job(
-        &mut self,
-        spec: JobSpec,
-        old: Option<Job>,
-        (former, kept): (BTreeMap<ProviderKey, Former>, Vec<(ProviderKey, Stored)>),
-        now: Now,
-        effect: &mut Effect,
-    ) {
-        let name = Arc::clone(&spec.name);
-        let before = old.as_ref().map(|job| job.pages.clone()).unwrap_or_default();
-        let unchanged = old.as_ref().is_some_and(|job| *job.spec == spec);
-        let (mut job, mut replaced) = match old {
-            Some(mut job) if job.spec.relabels_like(&spec) => {
-                job.spec = Arc::new(spec);
-                (job, None)
-            }
-            replaced => (Job::new(spec), replaced),
-        };
-        if let Some(replaced) = &mut replaced {
-            job.kept = std::mem::take(&mut replaced.kept);
-        }
-        let keeping = job.spec.keeping;
-        kept.into_iter().for_each(|(key, stored)| job.kept.restore(key, stored, &keeping, now));
-        let former = held_of(&former, &job.spec.providers, &self.providers);
-        let kept_before = job.kept.reasons();
-        if !unchanged || former != job.former {
-            job.former = former;
-            let wanted = job.wanted();
-            let kept_on = job.kept.follow(&wanted, &keeping, now);
-            let mut turns = TargetTurns::new(&before, self.telling);
-            let mut work = Work::new(&mut self.bench, &mut effect.tally);
-            match replaced {
-                None => job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns),
-                Some(old) => {
-                    job.follow_providers(
-                        &self.providers,
-                        Reason::Rules,
-                        &mut work,
-                        &mut TargetTurns::new(&before, false),
-                    );
-                    job.compare(&old, &mut turns);
-                }
-            }
-            job.sizes.begin(job.said(), now.instant);
-            effect.note(&name, turns, Some(&job));
-            effect.brakes.note_configured(&name, job.kept.ended_since(&kept_before, &kept_on));
-        }
-        self.jobs.insert(name, job);
-    }
-
-    /// Tells each provider who uses or holds it, and lets go of those that no job does: what is stored of them stays for a
-    /// while.
-    fn let_go(&mut self, now: Now, effect: &mut Effect) {
-        let mut users: BTreeMap<ProviderKey, BTreeMap<Arc<str>, Option<HeldBy>>> = BTreeMap::new();
-        for (name, job) in &self.jobs {
-            let held = job.former.iter().map(|(key, former)| (key, Some(former.to_store())));
-            for (key, held) in job.spec.providers.iter().map(|key| (key, None)).chain(held) {
-                users.entry(key.clone()).or_default().insert(Arc::clone(name), held);
-            }
-        }
-        for (key, provider) in &mut self.providers {
-            provider.users = users.remove(key).unwrap_or_default();
-        }
-        for (key, mut provider) in self.providers.extract_if(.., |_, provider| provider.users.is_empty()) {
-            effect.sizes.push((key.clone(), None));
-            let before = provider.head.clone();
-            provider.changed_head();
-            match provider.head.filter(|_| provider.presence != ProviderPresence::Unsynced) {
-                Some(head) => {
-                    let unused = before.as_ref().and_then(|before| before.unused);
-                    let head = Some(Head { unused, ..head });
-                    let left = Left { key, head, bytes: provider.archive.size() as u64 };
-                    self.unused.take(left, now, effect);
-                }
-                None => effect.forgotten.push(key),
-            }
-        }
-        for key in self.providers.keys().cloned().collect::<Vec<_>>() {
-            self.settle(&key, effect);
-        }
-        self.awaited.retain(|key| self.providers.contains_key(key));
     }
 
     /// Notes whether a provider's head has to be stored, and whether time runs for it.

@@ -56,9 +56,9 @@ impl JobStep {
     /// What let go of those of its targets that were kept, as far as it was one thing: a step is one event.
     pub fn let_go_by(&self) -> Option<&BrakeStep> {
         let lets_go = |step: &&BrakeStep| match step {
-            BrakeStep::Confirmed(_) | BrakeStep::Over { .. } | BrakeStep::Configured { .. } => true,
-            BrakeStep::Released { .. } => true,
-            BrakeStep::Braked { .. } | BrakeStep::Returned => false,
+            BrakeStep::Confirmed(_) | BrakeStep::Still(_) | BrakeStep::Over { .. } => true,
+            BrakeStep::Configured { .. } | BrakeStep::Released { .. } => true,
+            BrakeStep::Braked { .. } | BrakeStep::Again { .. } | BrakeStep::Returned => false,
         };
         self.brakes.iter().find(lets_go)
     }
@@ -76,8 +76,17 @@ pub enum BrakeStep {
         /// Of how many.
         of: usize,
     },
+    /// The job came back, and so many are held as they were before it was gone.
+    Again {
+        /// How many.
+        targets: usize,
+        /// Since when.
+        since: SystemTime,
+    },
     /// Another reading has confirmed that so many are gone.
     Confirmed(LetGo),
+    /// Their watched source has not taken so many back for so long that it has confirmed that they are gone.
+    Still(LetGo),
     /// The time is over for which so many were held.
     Over {
         /// Why they were.

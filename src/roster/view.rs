@@ -181,8 +181,10 @@ pub struct JobView {
     pub(super) held: BTreeMap<ProviderKey, Held>,
     /// Why each group is held that the job keeps of a provider.
     pub(super) kept: BTreeMap<ProviderKey, Holds>,
-    /// Since when targets are braked, while any are.
-    pub(super) braked: Option<SystemTime>,
+    /// Since when targets are braked, the first and the last, while any are.
+    pub(super) braked: Option<(SystemTime, SystemTime)>,
+    /// Providers of which all that is braked may still come, as not all was read yet.
+    pub(super) awaited: Vec<ProviderKey>,
     pub(super) pages: Pages,
     /// The blocks of each provider, in the order of the configuration, then those of providers that were replaced.
     pub(super) blocks: Vec<(ProviderKey, Tree<BlockId, Worked>)>,
@@ -372,7 +374,17 @@ impl JobView {
 
     /// Since when a removal of targets is held that nothing has confirmed, if one is.
     pub fn braked(&self) -> Option<SystemTime> {
-        self.braked
+        self.braked.map(|(first, _)| first)
+    }
+
+    /// Since when the last of them is.
+    pub fn braked_last(&self) -> Option<SystemTime> {
+        self.braked.map(|(_, last)| last)
+    }
+
+    /// Whether all that is braked of a provider was not there since rosterd began to read it, and may still come.
+    pub fn awaits(&self, provider: &ProviderKey) -> bool {
+        self.awaited.contains(provider)
     }
 
     /// The providers of which targets are braked.

@@ -9,12 +9,14 @@ use rosterd_tasks::{Turns, blocking, by_size};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::scraped::ToScrape;
+use crate::cluster::Share;
 use crate::roster::pages::Pages;
 use crate::roster::step::{Difference, JobStep, RosterNews, SourceStep, Step, Steps};
 use crate::roster::view::{JobView, NotServable, RosterView};
 
-/// The jobs to scrape, by name; `None` as long as the configuration is not known.
-pub(crate) type Wanted = Option<Arc<BTreeMap<Arc<str>, Arc<Job>>>>;
+/// What to scrape; `None` as long as the configuration is not known.
+pub(crate) type Wanted = Option<Arc<ToScrape>>;
 
 /// Brings the engine to what is wanted, whenever that changes, until stopped.
 pub(crate) async fn follow(
@@ -23,8 +25,13 @@ pub(crate) async fn follow(
     mut steps: Steps,
     stop: CancellationToken,
 ) {
-    let mut follower =
-        Follower { engine, jobs: BTreeMap::new(), roster: BTreeMap::new(), outdated: Outdated::default() };
+    let mut follower = Follower {
+        engine,
+        jobs: BTreeMap::new(),
+        share: Share::default(),
+        roster: BTreeMap::new(),
+        outdated: Outdated::default(),
+    };
     loop {
         tokio::select! {
             biased;
@@ -33,8 +40,9 @@ pub(crate) async fn follow(
                 if changed.is_err() {
                     return;
                 }
-                let jobs = wanted.borrow_and_update().clone();
-                follower.set_jobs(jobs.as_deref().unwrap_or(&BTreeMap::new())).await;
+                let wanted = wanted.borrow_and_update().clone().unwrap_or_default();
+                follower.set_share(&wanted.share).await;
+                follower.set_jobs(&wanted.jobs).await;
                 follower.let_go(None).await;
             }
             news = steps.next() => match news {
@@ -58,6 +66,8 @@ struct Follower {
     engine: Engine,
     /// The jobs that the engine scrapes, and the targets that it knows of them.
     jobs: BTreeMap<Arc<str>, Known>,
+    /// Which targets are scraped.
+    share: Share,
     /// The roster as of the last news.
     roster: BTreeMap<Arc<str>, Arc<JobView>>,
     outdated: Outdated,
@@ -73,18 +83,31 @@ struct Outdated {
 /// A job as the engine knows it.
 struct Known {
     job: Arc<Job>,
+    /// Of these, those of the share are told.
     targets: Pages,
+    share: Share,
     too_many: Option<(usize, usize)>,
 }
 
 impl Follower {
+    /// Lets go of the targets that others have now, and takes those that others had.
+    async fn set_share(&mut self, share: &Share) {
+        if self.share == *share {
+            return;
+        }
+        self.share = share.clone();
+        for known in self.jobs.values_mut() {
+            known.set_share(&self.engine, share).await;
+        }
+    }
+
     async fn set_jobs(&mut self, wanted: &BTreeMap<Arc<str>, Arc<Job>>) {
         for (_, known) in self.jobs.extract_if(.., |name, _| !wanted.contains_key(name)) {
             self.engine.remove_job(&known.job).await;
             self.outdated.targets.push(known.targets);
         }
         for (name, job) in wanted {
-            let known = self.jobs.entry(Arc::clone(name)).or_insert_with(|| Known::new(job));
+            let known = self.jobs.entry(Arc::clone(name)).or_insert_with(|| Known::new(job, &self.share));
             let other = !Arc::ptr_eq(&known.job, job);
             known.job = Arc::clone(job);
             if let Some(view) = self.roster.get(name) {
@@ -157,8 +180,24 @@ async fn labels(sources: &[SourceStep]) -> (Vec<Labels>, Vec<Labels>) {
 
 impl Known {
     /// Nothing of it is known.
-    fn new(job: &Arc<Job>) -> Self {
-        Self { job: Arc::clone(job), targets: Pages::default(), too_many: None }
+    fn new(job: &Arc<Job>, share: &Share) -> Self {
+        Self { job: Arc::clone(job), targets: Pages::default(), share: share.clone(), too_many: None }
+    }
+
+    /// Tells the engine which targets are another one's now, and which are not any more.
+    async fn set_share(&mut self, engine: &Engine, share: &Share) {
+        let before = std::mem::replace(&mut self.share, share.clone());
+        let (now, targets, name) = (share.clone(), self.targets.clone(), Arc::clone(&self.job.name));
+        let moved = move || {
+            let labels = targets.iter().flat_map(|page| page.labels());
+            let moved = labels.filter(|labels| before.has(&name, labels) != now.has(&name, labels)).cloned();
+            moved.partition(|labels| now.has(&name, labels))
+        };
+        let (added, moved): (Vec<_>, Vec<_>) = by_size(self.targets.len() * size_of::<Labels>(), moved).await;
+        if !moved.is_empty() || !added.is_empty() {
+            let unchanged = Change::of(Arc::clone(&self.job));
+            engine.change(Change { too_many: self.too_many, moved, added, ..unchanged }).await;
+        }
     }
 
     /// Tells the engine what differs from a picture. Returns the targets that were known before.
@@ -175,10 +214,13 @@ impl Known {
         &mut self,
         engine: &Engine,
         view: &JobView,
-        removed: Vec<Labels>,
-        added: Vec<Labels>,
+        mut removed: Vec<Labels>,
+        mut added: Vec<Labels>,
         other: bool,
     ) -> Pages {
+        for labels in [&mut removed, &mut added] {
+            labels.retain(|labels| self.share.has(&self.job.name, labels));
+        }
         let too_many = match view.within_limit() {
             Err(NotServable::TargetLimit { targets, limit, .. }) => Some((targets, limit)),
             Err(NotServable::Unsynced { .. }) | Ok(()) => None,
@@ -186,7 +228,7 @@ impl Known {
         let targets = std::mem::replace(&mut self.targets, view.pages().clone());
         let same_limit = std::mem::replace(&mut self.too_many, too_many) == too_many;
         if other || !same_limit || !removed.is_empty() || !added.is_empty() {
-            engine.change(Change { job: Arc::clone(&self.job), too_many, removed, added }).await;
+            engine.change(Change { too_many, removed, added, ..Change::of(Arc::clone(&self.job)) }).await;
         }
         targets
     }

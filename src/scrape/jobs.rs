@@ -22,6 +22,7 @@ use rosterd_tasks::stopper::Stopper;
 use tracing::warn;
 
 use super::entra;
+use crate::cluster::Share;
 
 /// Makes jobs, and keeps those that a reload does not change.
 #[derive(Debug)]
@@ -47,6 +48,7 @@ struct From {
     relabel: Rules,
     external: Vec<(String, String)>,
     wants: Wants,
+    seed: Seed,
     honor_retry_after: Duration,
 }
 
@@ -77,10 +79,18 @@ impl Makers {
     }
 
     /// The jobs of a configuration, for endpoints that make use of `wants`.
-    pub(crate) fn jobs(&mut self, config: &Config, mut clients: Clients, wants: Wants) -> BTreeMap<Arc<str>, Arc<Job>> {
+    pub(crate) fn jobs(
+        &mut self,
+        config: &Config,
+        mut clients: Clients,
+        wants: Wants,
+        share: &Share,
+    ) -> BTreeMap<Arc<str>, Arc<Job>> {
         let external: Vec<_> = config.global.external_labels.clone().into_iter().collect();
         let pairs = external.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let seed = Seed::new(&self.hostname, pairs);
+        // Among members a target keeps its schedule, whoever scrapes it.
+        let host = if share.table().is_some() { &config.rosterd.cluster.name } else { &self.hostname };
+        let seed = Seed::new(host, pairs);
         self.budget.set_limit(config.rosterd.scrape.memory_limit.bytes());
         let mut before = std::mem::take(&mut self.made);
         let logs = std::mem::take(&mut self.logs);
@@ -94,12 +104,13 @@ impl Makers {
                 relabel: job.metric_relabel.clone(),
                 external: external.clone(),
                 wants,
+                seed,
                 honor_retry_after: config.rosterd.scrape.honor_retry_after.as_std(),
             };
             let name: Arc<str> = job.job_name().into();
             let made = match before.remove(&name) {
                 Some(made) if made.from == from => made,
-                _ => Made { job: Arc::new(self.make(job, client, seed, &from, log)), from },
+                _ => Made { job: Arc::new(self.make(job, client, &from, log)), from },
             };
             self.made.insert(name, made);
         }
@@ -114,7 +125,7 @@ impl Makers {
         Some(self.logs.entry(path.to_owned()).or_insert_with(open).clone())
     }
 
-    fn make(&self, job: &ScrapeConfig, client: Client, seed: Seed, from: &From, log: Option<FailureLog>) -> Job {
+    fn make(&self, job: &ScrapeConfig, client: Client, from: &From, log: Option<FailureLog>) -> Job {
         let settings = &job.settings;
         let protocols: Vec<_> = settings.scrape_protocols.iter().flatten().map(|protocol| format(*protocol)).collect();
         let escaping = escaping(settings.metric_name_escaping_scheme.unwrap_or(EscapingScheme::AllowUtf8));
@@ -128,7 +139,7 @@ impl Makers {
             body_limit: if body_limit == 0 { u64::MAX } else { body_limit },
             budget: self.budget.clone(),
             honor_retry_after: from.honor_retry_after,
-            seed,
+            seed: from.seed,
             rules: rules(job, from),
             failure_log: log,
             metrics: self.metrics.job(job.job_name()),
@@ -290,7 +301,9 @@ mod tests {
 
     fn jobs(makers: &mut Makers, text: &str) -> BTreeMap<Arc<str>, Arc<Job>> {
         let config = config(text);
-        makers.jobs(&config, Makers::clients(&config, &System::default()).unwrap(), Wants::default())
+        let clients = Makers::clients(&config, &System::default()).unwrap();
+        let share = Share::by(&config.rosterd.cluster, &["a"]).unwrap();
+        makers.jobs(&config, clients, Wants::default(), &share)
     }
 
     const RECEIVER: &str = "remote_write: [{url: 'http://r/w'}]\n";
@@ -309,6 +322,23 @@ mod tests {
             assert_eq!(after["a"].rules.sample_limit, 2);
             let gone = jobs(&mut makers, &format!("{RECEIVER}scrape_configs: [{{job_name: b}}]"));
             assert_eq!(gone.keys().map(|name| &**name).collect::<Vec<_>>(), ["b"]);
+        });
+    }
+
+    #[test]
+    fn in_a_cluster_schedules_are_the_same_on_each_machine() {
+        leak_checked(|| async {
+            let seed = |host: &str, own: &str| {
+                let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+                let mut makers = Makers::new(metrics, Stopper::new(), host.to_owned());
+                // As a reload adds it.
+                jobs(&mut makers, &format!("{RECEIVER}scrape_configs: [{{job_name: a}}]"));
+                jobs(&mut makers, &format!("{RECEIVER}scrape_configs: [{{job_name: a}}]\n{own}"))["a"].seed
+            };
+            let cluster = |name: &str| format!("rosterd: {{cluster: {{{name}static: {{members: [a, b]}}}}}}");
+            assert_ne!(seed("one", ""), seed("two", ""));
+            assert_eq!(seed("one", &cluster("")), seed("two", &cluster("")));
+            assert_ne!(seed("one", &cluster("name: eu, ")), seed("one", &cluster("")));
         });
     }
 

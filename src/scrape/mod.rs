@@ -4,7 +4,7 @@
 mod entra; // tokens of Microsoft Entra ID; pure
 mod follow; // brings the engine in step
 mod jobs; // from the configuration; pure but for the making of clients
-mod scraped; // the jobs, for who asks a target beside its schedule
+mod scraped; // the jobs and the share, for others
 mod status; // what others are told of remote write
 
 use std::collections::BTreeSet;
@@ -22,11 +22,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
+use crate::cluster::Share;
 use crate::roster::RosterHandle;
 use follow::{Wanted, follow};
 pub(crate) use jobs::Clients;
 use jobs::{Makers, endpoints};
-pub use scraped::ScrapedJobs;
+pub use scraped::{ScrapedJobs, ToScrape};
 pub use status::{RemoteWriteState, RemoteWriteStatus, RemoteWrites};
 
 /// Why a configuration cannot be put into effect. What ran before goes on.
@@ -151,10 +152,10 @@ impl Scraping {
         RemoteWrites::new(move || shipper.status().into_iter().map(status::of).collect())
     }
 
-    /// The jobs that are scraped.
+    /// The jobs that are scraped, and which of their targets.
     pub(crate) fn jobs(&self) -> ScrapedJobs {
         let wanted = self.wanted.subscribe();
-        ScrapedJobs::new(move |name| wanted.borrow().as_ref()?.get(name).cloned())
+        ScrapedJobs::new(move || wanted.borrow().clone().unwrap_or_default())
     }
 
     /// What was counted.
@@ -180,11 +181,11 @@ impl Scraping {
         }
     }
 
-    /// Scrapes as the configuration says from now on.
-    pub(crate) fn take(&mut self, config: &Config, clients: Clients) {
-        let jobs = self.makers.jobs(config, clients, self.shipper.wants());
+    /// Scrapes this share of what the configuration says from now on.
+    pub(crate) fn take(&mut self, config: &Config, clients: Clients, share: Share) {
+        let jobs = self.makers.jobs(config, clients, self.shipper.wants(), &share);
         self.stale_on_shutdown = config.rosterd.stale_markers_on_shutdown;
-        self.wanted.send_replace(Some(Arc::new(jobs)));
+        self.wanted.send_replace(Some(Arc::new(ToScrape { jobs, share })));
     }
 
     /// Ends all scrapes, and sends what there is within the deadline. What is left waits in the queues on disk. Returns the

@@ -6,12 +6,14 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use tracing::info;
+use http::{Method, StatusCode};
+use rosterd_model::Report;
+use tracing::{info, warn};
 
 use super::file::Loaded;
 use super::seats::Seat;
 use super::{Client, Live, Refusal, headers};
-use crate::problem::Problem;
+use crate::problem::{Problem, Told};
 
 /// A middleware in front of all routes. Without a web configuration everybody may come in for whom there is room.
 pub(super) async fn guard(State(live): State<Option<Arc<Live>>>, mut request: Request, next: Next) -> Response {
@@ -22,21 +24,45 @@ pub(super) async fn guard(State(live): State<Option<Arc<Live>>>, mut request: Re
     let mut response = match admit(config.as_deref(), &mut request).await {
         Err(refusal) => answer(refusal),
         Ok(()) => {
-            note(&request);
-            next.run(request).await
+            let mut asked = Asked::of(&request);
+            let response = next.run(request).await;
+            if let Some(asked) = asked.as_mut().filter(|_| response.status() == StatusCode::FORBIDDEN) {
+                let told = response.extensions();
+                let told = told.get::<Problem>().map(Problem::report).or(told.get::<Told>().map(|Told(report)| report));
+                asked.refused = told.cloned();
+            }
+            response
         }
     };
     headers::complete(response.headers_mut(), config.as_deref().map(|config| &config.headers));
     response
 }
 
-/// Tells the log who asks for something to be done, and not only to be shown.
-fn note(request: &Request) {
-    if request.method().is_safe() {
-        return;
+/// Tells the log who asks for something to be done, and not only to be shown, once it is done or refused, or whoever asked has gone.
+struct Asked {
+    client: Client,
+    method: Method,
+    path: String,
+    /// Why it was not to be asked for.
+    refused: Option<Report>,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Option<Self> {
+        let client = request.extensions().get::<Client>().filter(|_| !request.method().is_safe())?.clone();
+        Some(Self { client, method: request.method().clone(), path: request.uri().path().to_owned(), refused: None })
     }
-    if let Some(Client { address, user }) = request.extensions().get() {
-        info!(%address, user, method = %request.method(), path = request.uri().path(), "asked for by HTTP");
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let (Client { address, user }, method, path) = (&self.client, &self.method, &self.path);
+        match &self.refused {
+            None => info!(%address, user, %method, path, "asked for by HTTP"),
+            Some(error) => {
+                warn!(%error, code = error.code, %address, user, %method, path, "asked for by HTTP, and refused")
+            }
+        }
     }
 }
 

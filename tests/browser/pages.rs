@@ -7,7 +7,7 @@ use crate::driver::{Browser, Screen};
 use crate::rosterd;
 
 /// All pages that the head leads to, and some that are deeper.
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 18] = [
     "/",
     "/targets",
     "/targets?job=web&health=down",
@@ -21,6 +21,7 @@ const PAGES: [&str; 17] = [
     "/remote-write",
     "/publications",
     "/operations",
+    "/cluster",
     "/status",
     "/config",
     "/flags",

@@ -74,7 +74,8 @@ fn a_target_is_explained_in_words_and_as_json() {
 #[test]
 fn targets_and_what_they_cost_are_listed() {
     let json: &[&str] = &["targets", "--limit=1", "--health=unknown", "-o", "json"];
-    let questions: [&[&str]; 6] = [
+    let questions: [&[&str]; 7] = [
+        &["roster", "nosuch:1"],
         &["targets", "env=prod"],
         json,
         &["top"],
@@ -94,6 +95,13 @@ fn targets_and_what_they_cost_are_listed() {
             ["targets", "nosuch" | "--health=held"] => {
                 assert_eq!((ended.status, &*ended.output), (Some(0), "JOB  HEALTH  URL  LABELS\n"));
                 assert!(ended.errors.ends_with("no target is like that\n"), "{ended:?}");
+                return;
+            }
+            ["roster", "nosuch:1"] => {
+                assert_eq!(
+                    ended,
+                    Ended { status: Some(0), output: String::new(), errors: "no target is like that\n".to_owned() }
+                );
                 return;
             }
             ["targets", "{"] => {

@@ -5,7 +5,7 @@ use rosterd_testkit::{Folder, Process, ScriptedServer, Step, leak_checked_live};
 use super::sources::Agent;
 use super::{rosterd, run};
 
-fn asked(arguments: &[&str], answers: Vec<Step>, status: i32, printed: &[&str]) {
+pub(super) fn asked(arguments: &[&str], answers: Vec<Step>, status: i32, printed: &[&str]) {
     leak_checked_live(async || {
         let server = ScriptedServer::start(answers.clone()).await;
         let url = server.url("");
@@ -24,7 +24,9 @@ const BRAKED: &str = r#"{"status":"success","data":{"brakes":[
      "expected":"2026-01-02T03:04:35.123456789Z","release":"rosterd brake release web","keep":"rosterd: {jobs: {web: {brake: {confirm: never}}}}",
      "providers":[{"provider":"dns/1","held":60}]},
     {"job":"db","held":6,"targets":10,"since":"2026-01-02T03:04:05Z","confirm":"5m",
-     "expected":null,"release":"rosterd brake release db","keep":"rosterd: {jobs: {db: {brake: {confirm: never}}}}","providers":[{"provider":"dns/2","held":2},{"provider":"http/3","held":4}]}
+     "expected":null,"graceUntil":"2026-01-02T03:14:05.25Z","release":"rosterd brake release db","keep":"rosterd: {jobs: {db: {brake: {confirm: never}}}}","providers":[{"provider":"dns/2","held":2},{"provider":"http/3","held":4}]},
+    {"job":"n","held":6,"targets":10,"since":"2026-01-02T03:04:05Z","confirm":"reading","watched":true,
+     "expected":"2026-01-02T03:05:05Z","release":"","keep":"","providers":[{"provider":"file/4","held":6}]}
 ]}}"#;
 
 #[test]
@@ -34,7 +36,10 @@ fn what_is_held_is_listed() {
         "web: 60 of 100 targets held since 2026-01-02T03:04:05Z, until another reading confirms it, expected at 2026-01-02T03:04:35Z: 60 of dns/1\n\
          \x20 to let them go:  rosterd brake release web\n\
          \x20 to keep them:    rosterd: {jobs: {web: {brake: {confirm: never}}}} in the configuration, and reload\n",
-        "db: 6 of 10 targets held since 2026-01-02T03:04:05Z, for 5m: 2 of dns/2, 4 of http/3",
+        "db: 6 of 10 targets held since 2026-01-02T03:04:05Z, for 5m, and then in the time of grace, over at 2026-01-02T03:14:05Z: 2 of \
+         dns/2, 4 of http/3",
+        "n: 6 of 10 targets held since 2026-01-02T03:04:05Z, until its source has not taken it back for a minute, expected at \
+         2026-01-02T03:05:05Z: 6 of file/4\n",
     ];
     asked(&["brake", "list"], vec![answer.clone()], 0, &lines);
     asked(&["brake", "list", "-o", "json"], vec![answer], 0, &[r#"{"job":"web","held":60,"#]);

@@ -357,4 +357,5 @@ rosterd:
     }
     let ended = run(&["check", "config", "--templates.allow-commands", "--syntax-only", name]);
     assert_eq!(ended.status, Some(0), "{}", ended.errors);
+    assert!(ended.errors.contains("the check does not look at what was rendered"), "{}", ended.errors);
 }

@@ -49,6 +49,7 @@ fn the_end_tells_what_was_found_dropped_and_impossible_and_why() {
   - {source_labels: [__address__], regex: 'b:.*', target_label: __address__, replacement: b:9}
 - job_name: b
   static_configs: [{targets: ['a:1']}]
+rosterd: {templates: [{source: a.tmpl, destination: a.conf, check: [never-run, '{file}']}]}
 ",
     );
     let discover = |arguments: &[&str]| {

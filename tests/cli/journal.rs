@@ -66,6 +66,38 @@ fn the_story_of_a_target_and_the_roster_of_any_time_outlive_the_process() {
 }
 
 #[test]
+fn a_store_that_is_damaged_is_told_with_what_went_by_it() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let addresses: Vec<_> = (0..20).map(|number| format!("host{number:02}:1")).collect();
+        let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+        folder.write("targets.json", list(&addresses));
+        folder.write("prometheus.yml", CONFIGURATION);
+        let mut agent = Agent::start(&folder).await;
+        agent.serves(&addresses).await;
+        told(&agent, &["journal", "--kind=added"], |out| out.lines().count() == 20).await;
+        agent.process.signal(Signal::KILL);
+        agent.process.wait().await;
+        std::fs::write(folder.path("data/roster.redb"), "no database").expect("it can be written");
+        folder.replace("targets.json", list(&addresses[..4]));
+
+        let mut agent = Agent::start(&folder).await;
+        agent.serves(&addresses[..4]).await;
+        let damaged = told(&agent, &["journal", "--kind=damaged"], |out| out.lines().count() == 2).await;
+        assert!(damaged.contains("data/roster.redb.corrupt-"), "{damaged}");
+        assert!(damaged.contains("job=a  20 targets before, and 4 now"), "{damaged}");
+        let started = told(&agent, &["journal", "--kind=started"], |out| out.lines().count() == 2).await;
+        assert!(started.lines().last().is_some_and(|line| line.contains("reason=killed")), "{started}");
+        let story = told(&agent, &["journal", "host07:1"], |out| out.contains("removed")).await;
+        assert!(story.contains("reason=damaged"), "{story}");
+        let url = url(&agent);
+        let explained = run(&["explain", "host07:1", "--url", &url]);
+        assert!(explained.output.contains("what was stored of it was damaged"), "{explained:?}");
+        agent.stop().await;
+    });
+}
+
+#[test]
 fn what_happens_is_followed_over_the_end_of_a_process() {
     leak_checked_live(async || {
         let (folder, address) = (Folder::new(), free_address());

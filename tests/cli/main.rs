@@ -17,6 +17,7 @@ mod run;
 #[cfg(not(any(feature = "exec", feature = "kubernetes")))]
 mod small_build;
 mod sources;
+mod targets;
 
 use std::fs::File;
 use std::process::{Command, Stdio};

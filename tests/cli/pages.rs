@@ -25,7 +25,7 @@ fn there_is_a_manual_page_for_each_subcommand() {
     assert_eq!((ended.status, ended.output.as_str(), ended.errors.as_str()), (Some(0), "", ""));
     let pages: Vec<_> =
         std::fs::read_dir(&target).expect("it was made").map(|page| page.expect("it is there")).collect();
-    assert_eq!(pages.len(), 21, "rosterd, what it has, and what `check` has: {pages:?}");
+    assert_eq!(pages.len(), 22, "rosterd, what it has, and what `check` has: {pages:?}");
     for page in pages {
         let (name, text) = (page.file_name(), std::fs::read_to_string(page.path()).expect("it can be read"));
         for section in [".SH SYNOPSIS", ".SH EXAMPLES", ".SH FILES", ".SH \"EXIT STATUS\""] {

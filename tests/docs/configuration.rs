@@ -5,9 +5,9 @@ use std::path::Path;
 
 use rosterd_client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, TlsConfig};
 use rosterd_config::{
-    AgentBrake, AzureAd, BrakeSettings, DiskQueue, EndpointSettings, FileSd, Global, JobBrake, JobSettings, Journal,
-    MetadataConfig, Metrics, Publish, QueueConfig, RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4, Template,
-    feature_of,
+    AgentBrake, AzureAd, BrakeSettings, Cluster, DiskQueue, EndpointSettings, FileSd, Global, JobBrake, JobSettings,
+    Journal, MetadataConfig, Metrics, Publish, QueueConfig, RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4,
+    StaticMembers, Template, feature_of,
 };
 use rosterd_discovery::Registry;
 use rosterd_model::relabel::RuleConfig;
@@ -109,6 +109,8 @@ fn the_keys_of_rosterd_are_there() {
             keys_of::<EndpointSettings>(),
             keys_of::<Metrics>(),
             keys_of::<Template>(),
+            keys_of::<Cluster>(),
+            keys_of::<StaticMembers>(),
         ];
         keys_of::<Rosterd>().into_iter().chain(inner.into_iter().flatten())
     });

@@ -5,17 +5,18 @@ use std::path::Path;
 use crate::sources::{read, root, sources};
 
 /// Each context, and those that it may know. `agent` and `cli` put everything together.
-const KNOWN: [(&str, &[&str]); 10] = [
+const KNOWN: [(&str, &[&str]); 11] = [
     ("problem", &[]),
     ("store", &[]),
+    ("cluster", &[]),
     ("web", &["problem"]),
     ("roster", &["store"]),
     ("reconcile", &["store"]),
-    ("scrape", &["roster"]),
+    ("scrape", &["cluster", "roster"]),
     ("journal", &["roster"]),
     ("publish", &["reconcile", "roster", "store"]),
-    ("explain", &["journal", "publish", "roster"]),
-    ("api", &["explain", "journal", "problem", "publish", "reconcile", "roster", "scrape"]),
+    ("explain", &["cluster", "journal", "publish", "roster", "scrape"]),
+    ("api", &["cluster", "explain", "journal", "problem", "publish", "reconcile", "roster", "scrape"]),
 ];
 const ABOVE: [&str; 2] = ["agent", "cli"];
 

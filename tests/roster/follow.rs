@@ -104,8 +104,9 @@ fn check_brakes(job: &JobStep, before: usize, after: usize) {
     let (mut more, mut fewer, mut staying, mut returns) = (0, 0, 0, false);
     for brake in &job.brakes {
         match brake {
-            BrakeStep::Braked { targets, .. } => more += targets,
+            BrakeStep::Braked { targets, .. } | BrakeStep::Again { targets, .. } => more += targets,
             BrakeStep::Confirmed(ended)
+            | BrakeStep::Still(ended)
             | BrakeStep::Over { reason: HoldReason::Braked, ended }
             | BrakeStep::Configured { reason: HoldReason::Braked, ended } => {
                 fewer += ended.targets;

@@ -22,7 +22,7 @@ impl History {
     pub(crate) fn start(work: &Stopper, roster: &RosterHandle, folder: PathBuf) -> Self {
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
         let settings = Settings { retention: Duration::from_secs(1 << 30), max_size: 1 << 30 };
-        Self(Journal::start(work, roster, Some(folder), Some(settings), Arc::new(Vec::new), metrics))
+        Self(Journal::start(work, roster, Some(folder), Some(settings), Arc::new(Vec::new), None, metrics))
     }
 
     /// What it knows of the roster is what a view shows.

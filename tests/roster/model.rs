@@ -230,6 +230,8 @@ pub(crate) struct Model {
     jobs: BTreeMap<usize, Job>,
     /// What no job uses or holds, and since when.
     unused: BTreeMap<ProviderKey, (Provider, Instant)>,
+    /// What jobs kept that are gone, and since when.
+    left: BTreeMap<usize, (KeptTargets, Instant)>,
     /// What a reader of the store sees in this process, what waits to be written included.
     stored: Store,
     /// What is written.
@@ -246,7 +248,8 @@ pub(crate) struct Model {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Store {
     providers: BTreeMap<ProviderKey, Stored>,
-    kept: BTreeMap<usize, KeptTargets>,
+    /// What jobs keep, and kept that are gone: since when they are.
+    kept: BTreeMap<usize, (KeptTargets, Option<Instant>)>,
 }
 
 /// What is stored of a provider.
@@ -299,6 +302,7 @@ impl Model {
         self.providers.clear();
         self.jobs.clear();
         self.unused.clear();
+        self.left.clear();
         self.meanwhile.clear();
         self.stored = self.disk.clone();
     }
@@ -306,6 +310,7 @@ impl Model {
     /// What is known waits to be written, and is if that is possible. What nobody uses is forgotten after a day.
     pub(crate) fn store(&mut self, works: bool) {
         self.unused.retain(|_, (_, since)| since.elapsed() < KEPT);
+        self.left.retain(|_, (_, since)| since.elapsed() < KEPT);
         self.stored = self.to_store();
         self.meanwhile.clear();
         if works {
@@ -318,7 +323,9 @@ impl Model {
         let unused = self.unused.iter().map(|(key, (provider, since))| (key, provider.to_store(Some(*since))));
         let providers = unused.chain(in_use).filter_map(|(key, stored)| Some((key.clone(), stored?))).collect();
         let kept = self.jobs.iter().filter(|(_, job)| !job.kept.is_empty());
-        Store { providers, kept: kept.map(|(name, job)| (*name, job.kept.clone())).collect() }
+        let kept = kept.map(|(name, job)| (*name, (job.kept.clone(), None)));
+        let left = self.left.iter().map(|(name, (kept, since))| (*name, (kept.clone(), Some(*since))));
+        Store { providers, kept: kept.chain(left).collect() }
     }
 
     /// What is known is to be written now, before there is more.
@@ -378,6 +385,8 @@ impl Model {
             let left = self.stored.providers.iter().filter(|(_, it)| it.provider.presence != Presence::Unsynced);
             let left = left.map(|(key, it)| (key.clone(), (it.provider.unused(), it.unused.unwrap_or(now))));
             self.unused = left.collect();
+            let gone = self.stored.kept.iter().filter(|(name, _)| !jobs.contains_key(*name));
+            self.left = gone.map(|(name, (kept, since))| (*name, (kept.clone(), since.unwrap_or(now)))).collect();
         }
         self.unused.retain(|key, _| !used.contains(key));
         let before = std::mem::take(&mut self.jobs);
@@ -400,17 +409,21 @@ impl Model {
             }
             former.values_mut().for_each(|former| former.beside.retain(|key| providers.contains(key)));
             former.retain(|key, _| !providers.contains(key));
-            let stored = || self.stored.kept.get(name).cloned().unwrap_or_default();
+            let left = self.left.remove(name).map(|(kept, _)| kept);
+            let stored = || self.stored.kept.get(name).map(|(kept, _)| kept.clone());
             let (kept, sizes) = match before.get(name) {
                 Some(job) => (job.kept.clone(), job.sizes.clone()),
-                None if starts => {
-                    (stored().iter().map(|(at, it)| (at.clone(), it.restored())).collect(), Sizes::default())
+                None => {
+                    let kept = if starts { stored() } else { left };
+                    let kept = kept.into_iter().flatten().map(|(at, it)| (at, it.restored()));
+                    (kept.collect(), Sizes::default())
                 }
-                None => Default::default(),
             };
             let job = Job { providers: providers.clone(), former, keeping: keepings.of(*name), kept, sizes };
             self.jobs.insert(*name, job);
         }
+        let gone = before.iter().filter(|(name, job)| !jobs.contains_key(*name) && !job.kept.is_empty());
+        self.left.extend(gone.map(|(name, job)| (*name, (job.kept.clone(), Instant::now()))));
         let was_used: BTreeSet<_> = before.values().flat_map(|job| job.providers.clone()).collect();
         for key in &used {
             let twins = || self.providers.iter().filter(|(other, _)| other.data() == key.data());

@@ -2,6 +2,7 @@
 //! may ask of it.
 
 mod arrivals;
+mod cluster;
 mod counter;
 mod outages;
 mod prometheus_names;

@@ -146,7 +146,7 @@ impl Belief {
         is_held
     }
 
-    /// What was braked may have been let go of: a job that is taken out keeps no such thing.
+    /// What was braked may have been let go of: a job that is taken out has it again only as it comes back as it was.
     pub(crate) fn forgets_holds(&mut self, now: Instant) {
         self.gone.values_mut().for_each(|until| *until = now);
         let until = Some(now);

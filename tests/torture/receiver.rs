@@ -114,6 +114,11 @@ impl Receiver {
         self.excuse(why, MANY, |count, drained| drained + 1..=count + 1);
     }
 
+    /// rosterd starts on a disk that takes nothing: what waits there is sent once it does.
+    pub(crate) fn mixes(&mut self) {
+        self.ends.iter_mut().for_each(End::mixes);
+    }
+
     /// The clock is changed.
     pub(crate) fn jumped(&mut self) {
         self.ends.iter_mut().for_each(End::leaps);

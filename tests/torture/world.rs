@@ -329,6 +329,9 @@ impl World {
             }
         }
         self.has_jumped = false;
+        if self.disk_fails.is_some() {
+            self.receiver.mixes();
+        }
     }
 
     /// What is wrong with what consumers see now.

@@ -175,7 +175,9 @@ impl<'de> Deserialize<'de> for Confirm {
                             "cannot be 0, which would hold nothing: write a longer time, or enabled: false for no brake",
                         )),
                         Ok(time) => Ok(Confirm::After(time)),
-                        Err(_) => Err(E::invalid_value(de::Unexpected::Str(time), &self)),
+                        Err(_) => {
+                            Err(E::custom(format!("{time:?} is none of reading, never, and durations such as 5m")))
+                        }
                     },
                 }
             }

@@ -2,6 +2,7 @@
 
 mod brake; // rosterd.brake, and what jobs say otherwise
 mod cloud; // sigv4, azuread, google_iam
+mod cluster; // rosterd.cluster
 mod config; // the whole
 mod global; // global, runtime
 mod ignored; // sections that are read and have no effect
@@ -20,6 +21,7 @@ pub use brake::{AgentBrake, BrakeSettings, Confirm, JobBrake, Share};
 pub use cloud::{
     AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity, GoogleIam, SigV4,
 };
+pub use cluster::{Cluster, StaticMembers};
 pub use config::Config;
 pub use global::{Global, Runtime};
 pub(crate) use ignored::{Alerting, Alertmanager, Otlp, RemoteRead, Storage, Tracing};

@@ -1,6 +1,6 @@
 //! Whether what is rendered would destroy what is read, or another output, on the disk as it is: links are followed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rosterd_model::Problem;
@@ -20,10 +20,14 @@ pub(crate) fn examine(settings: &Rosterd, jobs: &[&str], read: &[PathBuf], looks
     let mut problems = Vec::new();
     for (index, file_sd) in settings.publish.file_sd.iter().enumerate() {
         let outputs = file_sd.outputs(jobs);
-        // Where all are in one folder, one tells it.
-        let wrong = outputs.iter().find_map(|output| cannot_be(&output.path));
-        let path = format!("publish.file_sd[{index}].path");
-        problems.extend(wrong.map(|message| Problem::new(path, code::INVALID_VALUE, message)));
+        let mut told = HashSet::new();
+        for wrong in outputs.iter().filter_map(|output| cannot_be(&output.path)) {
+            // What is in the way of several is told once.
+            if told.insert(wrong.at) {
+                let path = format!("publish.file_sd[{index}].path");
+                problems.push(Problem::new(path, code::INVALID_VALUE, wrong.message));
+            }
+        }
         taken.extend(outputs.iter().map(|output| (real(&output.path), "publish.file_sd writes".to_owned())));
     }
     for (index, template) in settings.templates.iter().enumerate() {
@@ -37,7 +41,7 @@ pub(crate) fn examine(settings: &Rosterd, jobs: &[&str], read: &[PathBuf], looks
         if let Some(who) = taken.insert(real(&template.destination), format!("templates[{index}] writes")) {
             add(code::OUTPUT_COLLISION, format!("{who} {destination}: give each output a file of its own"));
         } else if let Some(wrong) = cannot_be(&template.destination) {
-            add(code::INVALID_VALUE, wrong);
+            add(code::INVALID_VALUE, wrong.message);
         }
     }
     problems
@@ -53,17 +57,24 @@ fn real(path: &Path) -> PathBuf {
     }
 }
 
-/// Why no file can be written to a path, if none can.
-fn cannot_be(path: &Path) -> Option<String> {
+/// Why no file can be written to a path.
+struct InTheWay {
+    /// Where it is.
+    at: PathBuf,
+    message: String,
+}
+
+/// What is in the way of a file at a path, if anything is.
+fn cannot_be(path: &Path) -> Option<InTheWay> {
     if path.as_os_str().is_empty() {
         return None;
     }
     let shown = path.display();
     if let Some(what) = in_the_way(path) {
-        return Some(format!("{shown} is {what}: give a file"));
+        return Some(InTheWay { at: path.to_owned(), message: format!("{shown} is {what}: give a file") });
     }
     let at = path.ancestors().skip(1).find_map(in_the_way_of_a_folder)?;
-    Some(format!("{shown} cannot be: {} is no folder", at.display()))
+    Some(InTheWay { at: at.to_owned(), message: format!("{shown} cannot be: {} is no folder", at.display()) })
 }
 
 /// The path, if something is there that is no folder.
@@ -111,7 +122,7 @@ mod tests {
     #[test]
     fn a_list_that_can_be_no_file_is_told_as_the_file_of_a_template_is() {
         let folder = Folder::new();
-        for name in ["file", "sub.json/file"] {
+        for name in ["file", "sub.json/file", "each/a.json/file", "each/b.json/file"] {
             folder.write(name, "");
         }
         let at = folder.root().display();
@@ -126,6 +137,7 @@ mod tests {
         assert_eq!(told("file/x.json"), wrong(format!("file/x.json cannot be: {at}/file is no folder")));
         assert_eq!(told("file/{job}.json"), wrong(format!("file/a.json cannot be: {at}/file is no folder")));
         assert_eq!(told("sub.json"), wrong("sub.json is a folder: give a file".to_owned()));
+        assert_eq!(told("each/{job}.json").len(), 2, "each is in its own way");
         // Where the disk is not looked at, what is in the way costs its own list alone.
         let text = format!("publish: {{file_sd: [{{path: '{at}/sub.json'}}]}}");
         assert_eq!(examine(&serde_yaml::from_str(&text).unwrap(), &["a"], &[], false), []);

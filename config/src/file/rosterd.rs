@@ -9,6 +9,7 @@ use rosterd_model::{Duration, Problem, Size};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::brake::{BrakeSettings, JobBrake, brake, job_brake};
+use super::cluster::Cluster;
 use super::remote_write::RemoteWrite;
 use super::scraping::{OrFlag, Scraping, scraping};
 use super::templates::{NO_JOBS, Template};
@@ -49,6 +50,9 @@ pub struct Rosterd {
     /// The history of the roster.
     #[serde(skip_serializing_if = "unset", deserialize_with = "journal")]
     pub journal: Journal,
+    /// The members that share the targets.
+    #[serde(skip_serializing_if = "unset")]
+    pub cluster: Cluster,
     /// How long `/-/ready` waits for providers that do not report.
     pub ready_grace_period: Duration,
 }
@@ -66,6 +70,7 @@ impl Default for Rosterd {
             templates: Vec::new(),
             metrics: Metrics::default(),
             journal: Journal::default(),
+            cluster: Cluster::default(),
             ready_grace_period: Duration::from_secs(300),
         }
     }
@@ -286,6 +291,7 @@ impl Rosterd {
         }
         problems.extend(self.queue.check("queue"));
         problems.extend(self.journal.check());
+        problems.extend(self.cluster.check());
         for (key, settings) in &self.remote_write {
             let path = format!("remote_write.{key}.queue");
             problems.extend(settings.queue.iter().flat_map(|queue| queue.check(&path)));
@@ -326,6 +332,18 @@ impl Rosterd {
             }
         }
         problems
+    }
+
+    /// The checks of templates that cannot tell what was rendered from anything else.
+    pub(crate) fn blind(&self) -> Vec<Problem> {
+        let templates = self.templates.iter().enumerate();
+        templates.filter_map(|(index, template)| template.blind(&format!("templates[{index}]"))).collect()
+    }
+
+    /// What the disk, as it is, leaves without effect: programs of templates that are not there.
+    pub(crate) fn idle(&self) -> Vec<Problem> {
+        let templates = self.templates.iter().enumerate();
+        templates.flat_map(|(index, template)| template.idle(&format!("templates[{index}]"))).collect()
     }
 
     /// Makes relative paths absolute; `files` and `templates` know the folders of the entries of `publish.file_sd` and of

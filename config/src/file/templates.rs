@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rosterd_client::unset;
 use rosterd_model::{Duration, Problem};
 use rosterd_tasks::files::resolve;
+use rosterd_tasks::process::no_program;
 use serde::{Deserialize, Serialize};
 
 use crate::error::code;
@@ -125,24 +126,34 @@ impl Template {
                 add(key, code::INVALID_VALUE, message);
             }
         }
-        match (self.signal, self.pid_file.as_os_str().is_empty(), self.reload.is_empty()) {
-            (Some(_), true, _) => {
-                add("", code::MISSING_KEY, "signal needs a pid_file, which holds the number of the process");
-            }
-            (None, false, _) => add("pid_file", code::MISSING_KEY, "pid_file needs a signal: HUP, USR1 or USR2"),
-            (Some(_), false, false) => {
-                add(
-                    "reload",
-                    code::CONFLICTING_KEYS,
-                    "reload and signal are two ways to do the same: keep one of them",
-                );
-            }
-            _ => {}
+        if self.signal.is_some() && !self.reload.is_empty() {
+            add("reload", code::CONFLICTING_KEYS, "reload and signal are two ways to do the same: keep one of them");
+        } else if self.signal.is_some() && self.pid_file.as_os_str().is_empty() {
+            add("", code::MISSING_KEY, "signal needs a pid_file, which holds the number of the process");
+        } else if self.signal.is_none() && !self.pid_file.as_os_str().is_empty() {
+            add("pid_file", code::MISSING_KEY, "pid_file needs a signal: HUP, USR1 or USR2");
         }
         if self.timeout.as_std().is_zero() {
             add("timeout", code::INVALID_VALUE, "timeout must be greater than 0; leave it out for the default");
         }
         problems
+    }
+
+    /// That its check cannot tell what was rendered from anything else.
+    pub(super) fn blind(&self, path: &str) -> Option<Problem> {
+        let message = "the check does not look at what was rendered: {file} stands for it, and is in no argument";
+        let is_blind = !self.check.is_empty() && !self.check.iter().any(|argument| argument.contains(STAGED));
+        is_blind.then(|| Problem::new(format!("{path}.check"), code::BLIND_CHECK, message))
+    }
+
+    /// The programs of its commands that are not there, or may not be run.
+    pub(super) fn idle(&self, path: &str) -> Vec<Problem> {
+        let missing = self.commands().filter_map(|(key, command)| {
+            let program = command.first().filter(|program| !program.is_empty() && !program.contains('\0'))?;
+            let message = no_program(program, None, "write its path")?;
+            Some(Problem::new(format!("{path}.{key}[0]"), code::NO_FILE, message))
+        });
+        missing.collect()
     }
 
     /// Makes relative paths absolute, those of programs included. A program without a slash is looked for in `PATH`.
@@ -192,6 +203,23 @@ mod tests {
         assert_eq!(each.iter().map(|it| it.path.as_str()).collect::<Vec<_>>(), ["t.destination"]);
         let nothing = Template::default().check("t", true);
         assert_eq!(nothing.iter().map(|it| it.code).collect::<Vec<_>>(), [code::MISSING_KEY; 2]);
+    }
+
+    #[test]
+    fn a_check_that_does_not_name_what_was_rendered_is_blind() {
+        for (yaml, is_blind) in [
+            ("check: [nginx, -t]", true),
+            ("check: [nginx, -t, -c, '{file}']", false),
+            ("check: [sh, -c, 'nginx -t -c {file}']", false),
+            ("reload: [nginx]", false),
+        ] {
+            let blind = template(yaml).blind("t");
+            assert_eq!(
+                blind.map(|it| (it.path, it.code)),
+                is_blind.then(|| ("t.check".into(), code::BLIND_CHECK)),
+                "{yaml}"
+            );
+        }
     }
 
     #[test]

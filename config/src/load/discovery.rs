@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rosterd_discovery::{AnyConfig, Finding, Mechanism};
+use rosterd_model::Problem as Found;
 
 use super::targets::{List, ListPlace};
 use super::{Loader, folder_of};
 use crate::error::code;
-use rosterd_yaml::{Id, decode, join_path};
+use rosterd_yaml::{Id, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
 pub const OPTIONAL_MECHANISMS: [&str; 38] = [
@@ -108,6 +109,17 @@ const KNOWN: [&str; 42] = [
     "yandexcloud",
 ];
 
+/// Whether something lacks only because a default stands in for the refused value of a key.
+fn is_of_default(lacks: &Found, key: &str) -> bool {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    lacks.path != name && lacks.message.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
+}
+
+/// Whether what seems to lack may be what was refused, by a name with a slip.
+fn may_mean(refused: &str, lacks: &Found) -> bool {
+    lacks.path.is_empty() || refused.contains(&format!("`{}`", lacks.path))
+}
+
 impl Loader<'_> {
     /// The keys of discovery: those that are read, and those that are refused by name.
     pub(super) fn discovery_keys(&self) -> Vec<String> {
@@ -156,24 +168,32 @@ impl Loader<'_> {
         path: &str,
         targets_are_rewritten: bool,
     ) -> Option<Arc<dyn AnyConfig>> {
-        let decoded = decode(&self.tree, at, path, &[], mechanism.decode);
-        let complete = decoded.left_out.is_empty();
-        self.problems.extend(decoded.problems);
-        let mut config = decoded.value.filter(|_| complete)?;
-        config.expand(&mut |within, text| {
+        let told = self.problems.len();
+        let mut section = self.section_by(at, path, &[], mechanism.decode)?;
+        let refused: Vec<_> =
+            self.problems[told..].iter().map(|problem| (problem.key.clone(), problem.message.clone())).collect();
+        section.value.expand(&mut |within, text| {
             let place = self.tree.find(at, within, &HashSet::new()).0;
             *text = self.expanded(text, place, &join_path(path, within));
         });
-        for found in self.registry.check(&*config, &self.check) {
+        for found in self.registry.check(&*section.value, &self.check) {
+            let lacks = self.tree.find(at, &found.path, &HashSet::new()).0 == at;
+            if lacks && refused.iter().any(|(key, message)| is_of_default(&found, key) || may_mean(message, &found)) {
+                continue;
+            }
             // Relabelling may make an address of a target that is none, as for the blackbox exporter.
             let is_target = mechanism.name == "static" && found.path.contains("].targets[");
             let told = self.problems.len();
-            self.found_at(at, path, &HashSet::new(), found);
+            self.found(&section, vec![found]);
             if is_target && targets_are_rewritten {
                 let doubtful = self.problems.split_off(told);
                 self.addresses.extend(doubtful);
             }
         }
+        if !section.is_whole() {
+            return None;
+        }
+        let mut config = section.value;
         let base = self.base(at);
         config.resolve_paths(&base);
         // What stands in the configuration itself is looked at without a look at other files.

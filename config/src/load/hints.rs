@@ -225,13 +225,26 @@ fn of_key(path: &str, holds: Holds) -> Option<String> {
     if let Some(hint) = named(&GONE) {
         return Some(hint.to_owned());
     }
-    if let Some(place) = own_place_of(key, holds == Holds::OwnSettings || path.starts_with("rosterd.")) {
+    let is_own = holds == Holds::OwnSettings || path.starts_with("rosterd.");
+    if let Some(place) = own_place_of(key, is_own) {
         return Some(format!("it belongs {place}"));
     }
-    let is_own = holds == Holds::OwnSettings || path.starts_with("rosterd.");
-    if is_own && OWN.contains(&key) && path.trim_start_matches("rosterd.") != key {
-        let is_below = holds != Holds::OwnSettings || path.starts_with("rosterd.");
-        return Some(format!("it belongs {}", if is_below { "directly below `rosterd:`" } else { LEFT_MARGIN }));
+    let below = path.trim_start_matches("rosterd.");
+    if is_own && OWN.contains(&key) && below != key {
+        if key == "jobs" && below.starts_with("publish.") {
+            return Some("it belongs in an entry of `file_sd`".to_owned());
+        }
+        let root = if holds != Holds::OwnSettings || path.starts_with("rosterd.") {
+            "directly below `rosterd:`"
+        } else {
+            LEFT_MARGIN
+        };
+        let or = match key {
+            "queue" => ", or in an entry of `remote_write`",
+            "scrape" | "brake" => ", or in a job of `jobs`",
+            _ => "",
+        };
+        return Some(format!("it belongs {root}{or}"));
     }
     let place = place_of(key, key == path, holds)?;
     Some(match (holds, key) {
@@ -305,6 +318,9 @@ mod tests {
             ("rosterd.publish.templates", "it belongs directly below `rosterd:`"),
             ("rosterd.brake.ready_grace_period", "it belongs directly below `rosterd:`"),
             ("rosterd.publish.file_sd[0].journal", "it belongs directly below `rosterd:`"),
+            ("rosterd.publish.jobs", "it belongs in an entry of `file_sd`"),
+            ("rosterd.jobs.a.queue", "it belongs directly below `rosterd:`, or in an entry of `remote_write`"),
+            ("rosterd.remote_write.x.scrape", "it belongs directly below `rosterd:`, or in a job of `jobs`"),
             ("global.memory_limit", "it belongs in `scrape` of `rosterd`"),
             ("remote_write[0].queue_config.keep_on", "it belongs in `queue` of `rosterd`"),
             ("scrape_configs[0].kubernetes_sd_configs[0].in_cluster", "leave it out: without api_server"),

@@ -35,6 +35,7 @@ impl Loader<'_> {
             self.refuse_empty_entries(publish, &format!("{path}.publish"), &["file_sd"]);
         }
         self.refuse_empty_entries(at, path, &["templates"]);
+        self.cluster(at, path);
         let names: Vec<&str> = jobs.iter().map(ScrapeConfig::job_name).collect();
         let found = section.value.check(&names, remote_write, self.options.allow_template_commands);
         let collides = found.iter().any(|it| it.code == code::OUTPUT_COLLISION);
@@ -48,6 +49,12 @@ impl Loader<'_> {
             let found = outputs::examine(&section.value, &names, &self.files, self.options.examine);
             self.found(&section, found);
         }
+        let blind = section.value.blind();
+        self.noticed(&section, blind);
+        if self.options.examine {
+            let idle = section.value.idle();
+            self.noticed(&section, idle);
+        }
         if let Some(examine) = self.options.template {
             self.templates(&section, examine);
         }
@@ -55,6 +62,22 @@ impl Loader<'_> {
             job.scrape = section.value.jobs.get(job.job_name()).is_none_or(|settings| settings.scrape);
         }
         section.value
+    }
+
+    /// Complains of a cluster that has no members, which would be no cluster, and of members without a name.
+    fn cluster(&mut self, at: Id, path: &str) {
+        let Some(cluster) = self.tree.get(at, "cluster") else { return };
+        let path = format!("{path}.cluster");
+        match self.tree.get(cluster, "static") {
+            Some(members) if !self.tree.is_null(members) => {
+                self.refuse_empty_entries(members, &format!("{path}.static"), &["members"]);
+            }
+            // Another key may be meant, or it is no map: that is told elsewhere.
+            _ if self.problems.iter().any(|problem| problem.key.starts_with(&path)) => {}
+            _ => {
+                self.wrong(cluster, path, code::MISSING_KEY, "a cluster needs members: write static: {members: [a, b]}")
+            }
+        }
     }
 
     /// Says what is wrong with the files of templates: at the key, if one cannot be read; otherwise where it stands in the file.

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Loader;
 use crate::error::code;
-use rosterd_yaml::{Id, Problem, decode, join_path};
+use rosterd_yaml::{Cursor, Fault, Id, Problem, decode, join_path};
 
 /// A value that was decoded and may be checked.
 pub(super) struct Section<T> {
@@ -32,7 +32,18 @@ impl Loader<'_> {
         path: &str,
         elsewhere: &[String],
     ) -> Option<Section<T>> {
-        let decoded = decode(&self.tree, at, path, elsewhere, |value| T::deserialize(value));
+        self.section_by(at, path, elsewhere, |value| T::deserialize(value))
+    }
+
+    /// The same of a value that `read` decodes.
+    pub(super) fn section_by<T>(
+        &mut self,
+        at: Id,
+        path: &str,
+        elsewhere: &[String],
+        read: impl Fn(Cursor<'_>) -> Result<T, Fault>,
+    ) -> Option<Section<T>> {
+        let decoded = decode(&self.tree, at, path, elsewhere, read);
         self.problems.extend(decoded.problems);
         let value = decoded.value?;
         Some(Section { value, at, path: path.to_owned(), left_out: decoded.left_out })

@@ -64,10 +64,10 @@ impl Loader<'_> {
             job,
             &places,
             code::UNREACHABLE_TARGET,
-            "never be reached as a target",
+            "can never be reached as a target",
             warnings,
         ));
-        for problem in self.told(job, &places, code::IMPOSSIBLE_TARGET, "be a target", problems) {
+        for problem in self.told(job, &places, code::IMPOSSIBLE_TARGET, "cannot be a target", problems) {
             // An address may have been refused before, whatever the rules would make of it.
             if !self.problems.iter().any(|told| is_at(told, &problem)) {
                 self.problems.push(problem);
@@ -75,20 +75,20 @@ impl Loader<'_> {
         }
     }
 
-    /// What these entries `cannot` do, of which the first are told, and the others counted.
+    /// What these entries are for a job, such as "cannot be a target", of which the first are told, and the others counted.
     fn told(
         &self,
         job: &ScrapeConfig,
         places: &Places,
         code: &'static str,
-        cannot: &str,
+        are: &str,
         mut found: Vec<ImpossibleTarget>,
     ) -> Vec<Problem> {
         let more = found.len().saturating_sub(TOLD);
         found.truncate(TOLD);
         let last = found.len().saturating_sub(1);
         let tell = |(index, ImpossibleTarget { group, target, why, .. })| {
-            let mut message = format!("this cannot {cannot} of the job {:?}: {why}", job.job_name());
+            let mut message = format!("this {are} of the job {:?}: {why}", job.job_name());
             if index == last && more > 0 {
                 message += &format!("; and so it is with {more} more of this list");
             }

@@ -167,3 +167,37 @@ fn what_the_disk_does_not_take_is_in_memory_until_it_does() {
     assert_eq!(plain(&found.past.unwrap()), world.roster);
     assert_eq!(all(&writer.reader(), query), [world.events[0].clone(), world.events[3].clone()]);
 }
+
+#[test]
+fn what_may_not_be_written_is_read_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = three_segments(folder.path());
+    let first = segments(folder.path()).remove(0);
+    std::fs::write(crate::segment::Segment::begun(&first), "half of it").unwrap();
+    std::fs::write(first.with_file_name("00000000000000000000.segment"), "none").unwrap();
+    let files = || {
+        let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let files = entries.map(|path| (std::fs::read(&path).unwrap(), path));
+        let mut files: Vec<_> = files.collect();
+        files.sort();
+        files
+    };
+    let (before, known) = (files(), world.clone());
+    let (mut writer, found) = Writer::in_memory_after(folder.path(), FOREVER, Time(world.now)).unwrap();
+    assert_eq!(found.faults.iter().map(|fault| fault.what).collect::<Vec<_>>(), ["nothing of it can be read"]);
+    assert_eq!(plain(&found.past.unwrap()), world.roster);
+    assert!(writer.is_due(Time(world.now)), "nothing is added to a file");
+    world.write(&mut writer, &[(0, 7, true), (1, 8, false)]);
+    let query = || Query { limit: 1000, ..Query::default() };
+    assert_eq!(all(&writer.reader(), query()), world.events);
+    let past = writer.reader().at(Some(known.events[3].time), |_, _| true).unwrap();
+    assert_eq!(plain(&past), known.roster_at(known.events[3].time));
+    let little = Settings { retention: Duration::from_millis(1), max_size: 1 };
+    writer.set(little, Time(world.now + 1_000_000_000));
+    writer.close();
+    assert!(files() == before, "no file was changed, moved or removed");
+    let (_, found) = Writer::open(folder.path(), FOREVER, Time(world.now)).unwrap();
+    assert_eq!(plain(&found.past.unwrap()), known.roster);
+    let none = folder.path().join("none");
+    assert!(Writer::in_memory_after(&none, FOREVER, Time(0)).is_err() && !none.exists());
+}

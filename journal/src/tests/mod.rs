@@ -244,13 +244,13 @@ fn the_first_of_a_roster_are_those_of_the_whole() {
 #[test]
 fn whoever_has_no_time_gets_a_part_and_is_told_how_far_that_goes() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut world, mut writer) = world_of(folder.path(), FOREVER, 10);
+    let (mut world, mut writer) = world_of(folder.path(), FOREVER, 400);
     assert!(writer.begin(Time(world.now), || world.targets()).is_none());
     world.write(&mut writer, &[(0, 1, true)]);
     let reader = writer.reader();
     for newest_first in [false, true] {
         let patience = Some(Duration::ZERO);
-        let mut query = Query { limit: 1000, newest_first, patience, ..Query::default() };
+        let mut query = Query { limit: 100_000, newest_first, patience, ..Query::default() };
         let first = reader.query(&query).unwrap();
         let count = first.events.len();
         assert!(first.more && count > 0 && count < world.events.len(), "{count}");
@@ -265,6 +265,21 @@ fn whoever_has_no_time_gets_a_part_and_is_told_how_far_that_goes() {
         assert_eq!(all(&reader, query.clone()), []);
         let whole = reader.query(&Query { patience: None, ..query }).unwrap();
         assert_eq!((whole.more, whole.reached), (false, None));
+    }
+}
+
+#[test]
+fn a_small_journal_is_looked_through_whatever_the_clock_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, mut writer) = world_of(folder.path(), FOREVER, 10);
+    for target in [1, 3, 5] {
+        assert!(writer.begin(Time(world.now), || world.targets()).is_none());
+        world.write(&mut writer, &[(0, target, true)]);
+    }
+    for newest_first in [false, true] {
+        let query = Query { limit: 1000, newest_first, patience: Some(Duration::ZERO), ..Query::default() };
+        let page = writer.reader().query(&query).unwrap();
+        assert_eq!((page.events.len(), page.more, page.reached), (world.events.len(), false, None), "{newest_first}");
     }
 }
 
@@ -324,6 +339,37 @@ fn in_memory_it_is_the_same_and_bounded() {
     let reader = writer.reader();
     assert_eq!(all(&reader, Query { limit: 100, ..Query::default() }), world.events);
     assert_eq!(plain(&reader.at(None, |_, _| true).unwrap()), world.roster);
+}
+
+#[test]
+fn what_went_down_is_down_until_it_is_up_again_or_another_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut writer, _) = Writer::open(folder.path(), FOREVER, Time(0)).unwrap();
+    let down = |reader: &Reader| {
+        let found = reader.down(1 << 20).unwrap();
+        let of_job = found.get("node").cloned().unwrap_or_default();
+        (1..9).filter(|target| of_job.contains(&labels(*target).fingerprint())).collect::<Vec<_>>()
+    };
+    let mut write = |kinds: &[(Kind, u8)]| {
+        // Each in a segment of its own.
+        assert!(writer.begin(Time(1), || []).is_none());
+        let mut batch = writer.batch();
+        for (kind, target) in kinds {
+            let from = (*kind == Kind::Changed).then(|| labels(*target));
+            let labels = Some(labels(if from.is_some() { 9 } else { *target }));
+            batch.push(Time(1), &Note { job: Some("node".into()), labels, from, ..Note::of(*kind) });
+        }
+        assert!(writer.append(batch, Time(1), || []).is_none());
+        down(&writer.reader())
+    };
+    assert_eq!(write(&[(Kind::Up, 1), (Kind::Down, 1), (Kind::Down, 2), (Kind::Down, 3)]), [1, 2, 3]);
+    assert_eq!(write(&[(Kind::Held, 1), (Kind::Up, 2)]), [1, 3]);
+    assert_eq!(
+        write(&[(Kind::Down, 4), (Kind::Down, 5), (Kind::Removed, 3), (Kind::Changed, 4), (Kind::Added, 5)]),
+        [1]
+    );
+    assert_eq!(write(&[(Kind::Down, 5)]), [1, 5]);
+    assert_eq!(writer.reader().down(1).unwrap()["node"].len(), 1, "the last segment alone");
 }
 
 #[test]

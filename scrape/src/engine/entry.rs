@@ -21,6 +21,15 @@ use crate::ingest::Track;
 use crate::job::Job;
 use crate::schedule::Grid;
 
+/// What becomes of the series of a target that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// They end.
+    Stale,
+    /// Another agent goes on with them.
+    Elsewhere,
+}
+
 /// A target of a shard.
 pub(super) struct Entry {
     pub(super) job: Arc<Job>,
@@ -42,6 +51,8 @@ pub(super) struct Entry {
     pub(super) scraped_ms: Option<i64>,
     /// It is gone: the timestamp that its next scrape would have had.
     pub(super) missed_ms: Option<i64>,
+    /// What becomes of its series then.
+    pub(super) end: End,
     /// Until when it asked to be left alone, and by what.
     pub(super) snoozing: Option<Box<(Instant, Arc<ScrapeError>)>>,
 }
@@ -64,6 +75,7 @@ impl Entry {
             track: Track::default(),
             scraped_ms: None,
             missed_ms: None,
+            end: End::Stale,
             snoozing: None,
         }
     }
@@ -107,7 +119,8 @@ impl Entry {
     }
 
     /// It is gone from its job, at this time. Returns for how long it stays.
-    pub(super) fn leave(&mut self, wall: u64) -> Duration {
+    pub(super) fn leave(&mut self, end: End, wall: u64) -> Duration {
+        self.end = end;
         self.renew();
         let next = self.grid.until_next(wall);
         let missed_ms = self.grid.timestamp(wall.saturating_add(nanoseconds(next)));

@@ -81,8 +81,17 @@ pub struct Change {
     pub too_many: Option<(usize, usize)>,
     /// The final labels of targets that it does not have any more.
     pub removed: Vec<Labels>,
+    /// The final labels of targets that another agent scrapes from now on: their series go on, and are not marked as stale.
+    pub moved: Vec<Labels>,
     /// The final labels of targets that are new.
     pub added: Vec<Labels>,
+}
+
+impl Change {
+    /// None but, perhaps, that the job is another one.
+    pub fn of(job: Arc<Job>) -> Self {
+        Self { job, too_many: None, removed: Vec::new(), moved: Vec::new(), added: Vec::new() }
+    }
 }
 
 enum Command {
@@ -133,18 +142,16 @@ impl Engine {
     /// stale after a little more than two intervals, at the time of the first scrape that was missed, unless it comes back.
     pub async fn change(&self, change: Change) {
         let count = self.shards.len();
-        let mut parts: Vec<_> = (0..count)
-            .map(|_| Change {
-                job: Arc::clone(&change.job),
-                too_many: change.too_many,
-                removed: Vec::new(),
-                added: Vec::new(),
-            })
-            .collect();
+        let mut parts: Vec<_> =
+            (0..count).map(|_| Change { too_many: change.too_many, ..Change::of(Arc::clone(&change.job)) }).collect();
         let mut turns = Turns::default();
         for labels in change.removed {
             turns.next().await;
             parts[key(&labels) as usize % count].removed.push(labels);
+        }
+        for labels in change.moved {
+            turns.next().await;
+            parts[key(&labels) as usize % count].moved.push(labels);
         }
         for labels in change.added {
             turns.next().await;

@@ -21,7 +21,7 @@ use tracing::debug;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::delivery::{Delivery, Elsewhere, HandedOver};
-use super::entry::Entry;
+use super::entry::{End, Entry};
 use super::fetch::{Body, Fetching, Ticket, begin, url};
 use super::slots::Slots;
 use super::take::TakenScrape;
@@ -307,7 +307,7 @@ impl Shard {
     }
 
     async fn change(&mut self, change: Change) {
-        let Change { job, too_many, removed, added } = change;
+        let Change { job, too_many, removed, moved, added } = change;
         let targets = self.jobs.entry(Arc::clone(&job.name)).or_insert_with(|| JobTargets {
             job: Arc::clone(&job),
             too_many,
@@ -315,11 +315,12 @@ impl Shard {
         });
         targets.too_many = too_many;
         let (now, wall) = (Instant::now(), self.clock.now());
-        let (mut gone, mut turns) = (Vec::with_capacity(removed.len()), Turns::default());
-        for labels in removed {
+        let (mut gone, mut turns) = (Vec::with_capacity(removed.len() + moved.len()), Turns::default());
+        let removed = removed.into_iter().map(|labels| (labels, End::Stale));
+        for (labels, end) in removed.chain(moved.into_iter().map(|labels| (labels, End::Elsewhere))) {
             turns.next().await;
             let removed = targets.slots.remove(labels.fingerprint(), |(other, _)| *other == labels, fingerprint);
-            gone.extend(removed.map(|(_, slot)| slot));
+            gone.extend(removed.map(|(_, slot)| (slot, end)));
         }
         if !Arc::ptr_eq(&targets.job, &job) {
             for (_, slot) in targets.slots.iter() {
@@ -333,10 +334,10 @@ impl Shard {
         }
         // Those that come may take the place of those that go.
         let mut statuses = Left::default();
-        for slot in gone {
+        for (slot, end) in gone {
             turns.next().await;
             // What nobody knows anything of has nothing to leave.
-            let status = self.leave(slot, now, wall).filter(|status| status.health != Health::Unknown);
+            let status = self.leave(slot, end, now, wall).filter(|status| status.health != Health::Unknown);
             if let Some(status) = status {
                 statuses.insert(spread(slot), (slot, status), |(slot, _)| spread(*slot));
             }
@@ -392,14 +393,14 @@ impl Shard {
     }
 
     /// A target is gone. What it has to say at the end has to wait. Returns what was known of it.
-    fn leave(&mut self, slot: u32, now: Instant, wall: u64) -> Option<TargetStatus> {
+    fn leave(&mut self, slot: u32, end: End, now: Instant, wall: u64) -> Option<TargetStatus> {
         let generation = self.next_number();
         let entry = self.slots.get_mut(slot)?;
         entry.job.metrics.targets.dec();
         let status = self.statuses.remove(&entry.job.name, entry.labels.fingerprint());
         entry.job.metrics.turned(status.as_ref().map(|status| status.health), None);
         entry.generation = generation;
-        let stays = entry.leave(wall);
+        let stays = entry.leave(end, wall);
         let due = if entry.has_said_something() { now + stays } else { now };
         self.due.push(Reverse((due, slot, generation)));
         status
@@ -411,7 +412,9 @@ impl Shard {
         self.slots.release(slot);
         let others = self.slots.of_key(entry.key).map(|(_, other)| other);
         let others: Vec<_> = others.filter(|other| other.scraped_ms.is_some_and(|scraped| scraped > at_ms)).collect();
-        self.delivery.gone(&mut entry, &others, at_ms);
+        if entry.end == End::Stale {
+            self.delivery.gone(&mut entry, &others, at_ms);
+        }
     }
 
     async fn remove_job(&mut self, name: &str) {
@@ -421,7 +424,7 @@ impl Shard {
         while let Some(some) = slots.take_some() {
             for (_, slot) in some {
                 turns.next().await;
-                self.leave(slot, now, wall);
+                self.leave(slot, End::Stale, now, wall);
             }
         }
     }
@@ -452,7 +455,7 @@ impl Shard {
                 entry.job.metrics.turned(status.map(|status| status.health), None);
                 entry.job.metrics.targets.dec();
             }
-            if stale {
+            if stale && entry.end == End::Stale {
                 let at_ms = entry.missed_ms.map_or(now, |missed| missed.min(now));
                 self.delivery.gone(&mut entry, &[], at_ms);
             }

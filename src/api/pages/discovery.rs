@@ -13,14 +13,14 @@ use rosterd_model::Report;
 use rosterd_tasks::blocking;
 use tokio::time::Instant;
 
+use super::super::State;
 use super::super::providers::size;
 use super::super::query::Query;
 use super::super::sd::unknown_job;
 use super::super::targets::Cursor;
 use super::super::words::{Moment, few};
-use super::super::{Error, State};
 use super::count::Count;
-use super::cut::as_fits;
+use super::cut::{Line, as_fits, line, written};
 use super::entries::{Listed, Wanted, list};
 use super::link::link;
 use super::patience;
@@ -65,6 +65,8 @@ struct Provider {
     reads: String,
     jobs: String,
     standing: Standing,
+    /// Whether it works, and may not say what it should.
+    warned: bool,
     counts: Vec<Count>,
     success: Option<Moment>,
     next: Option<Moment>,
@@ -76,9 +78,9 @@ struct Provider {
 
 /// A source that could not be read lately.
 struct Unread {
-    source: Arc<str>,
+    source: String,
     since: Moment,
-    error: String,
+    error: Line,
 }
 
 /// Something that is followed, for one or several providers.
@@ -89,17 +91,19 @@ struct Watch {
     objects: Count,
     heard: Option<Moment>,
     lists: String,
-    error: String,
+    error: Line,
     failed: Option<Moment>,
 }
 
 /// How many bytes providers may have on a page, and watches, and about how many a row has besides its texts.
-const ROOM: usize = 60_000;
+const ROOM: usize = 30_000;
 const ROW: usize = 1_000;
 /// How many providers, watches and sources of one provider are shown; those that do not go well come first.
 const PROVIDERS: usize = 100;
 const WATCHES: usize = 100;
 const SOURCES: usize = 10;
+/// How many bytes these sources may have together.
+const UNREAD: usize = 5_000;
 
 /// The page.
 pub(in crate::api) async fn discovery(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
@@ -108,7 +112,7 @@ pub(in crate::api) async fn discovery(Extract(state): Extract<Arc<State>>, uri: 
     let shell = Shell::new(&state, "/service-discovery", "Service discovery", &troubles(&situation));
     let (now, view) = (situation.now, &situation.view);
     let name = query.get("job").unwrap_or_default();
-    let wanted = wanted(&query)?;
+    let wanted = query.one_of("became", &Wanted::ALL, Wanted::as_str)?.unwrap_or(Wanted::Any);
     let start = query.get("cursor").map(Cursor::decode).transpose()?;
     let text = query.get("search").unwrap_or_default();
     let (listed, wrong) = match (view.job(name), Search::parse(text)) {
@@ -151,13 +155,6 @@ pub(in crate::api) async fn discovery(Extract(state): Extract<Arc<State>>, uri: 
     Ok(refusing(status, shown))
 }
 
-fn wanted(query: &Query) -> Result<Wanted, Error> {
-    let Some(given) = query.get("became") else { return Ok(Wanted::Any) };
-    let found = Wanted::ALL.into_iter().find(|wanted| wanted.as_str() == given);
-    let expected = "any, target, dropped, impossible, duplicate or held";
-    found.ok_or_else(|| Error::BadParameter { name: "became", value: given.to_owned(), expected })
-}
-
 /// What became of entries of a job, each count with where they are listed.
 fn counts(job: &JobView) -> Vec<Count> {
     let counts = job.counts();
@@ -168,7 +165,8 @@ fn counts(job: &JobView) -> Vec<Count> {
         (Wanted::Impossible, counts.failed),
         (Wanted::Held, job.pages().held()),
     ];
-    let count = |(wanted, number): (Wanted, usize)| Count::new(wanted.as_str(), number, path(&job.spec().name, wanted));
+    let count =
+        |(wanted, number): (Wanted, usize)| Count::new(wanted.counted(number), number, path(&job.spec().name, wanted));
     of.into_iter().filter(|(_, number)| *number > 0).map(count).collect()
 }
 
@@ -193,6 +191,11 @@ fn presence(provider: &ProviderStatus, view: &RosterView) -> Presence {
     Presence::of_provider(provider.status.presence, view.provider(&provider.key, &provider.jobs))
 }
 
+/// An error, on one line.
+fn told(report: &Report) -> Line {
+    Line::of(report.to_string(), report).cut()
+}
+
 /// What is not as it should be.
 fn problem(status: &Status) -> Option<Report> {
     let failure = status.worst().map(|failure| failure.report);
@@ -202,9 +205,8 @@ fn problem(status: &Status) -> Option<Report> {
 impl Provider {
     /// About how many bytes it has on the page.
     fn length(&self) -> usize {
-        let texts = [&self.name, &self.reads, &self.jobs, &self.error].iter().map(|text| text.len()).sum::<usize>();
-        let unread = self.unread.iter().map(|unread| 150 + unread.source.len() + unread.error.len()).sum::<usize>();
-        ROW + texts + unread
+        let texts = [&self.name, &self.reads, &self.jobs, &self.error].iter().map(|text| written(text)).sum::<usize>();
+        ROW + texts + self.unread.iter().map(Unread::length).sum::<usize>()
     }
 
     fn of(provider: &ProviderStatus, presence: Presence, view: &RosterView, now: SystemTime) -> Self {
@@ -212,23 +214,31 @@ impl Provider {
         let (groups, targets) = size(status, view.provider(key, jobs));
         let problem = problem(status);
         let unread = status.unread.iter().take(SOURCES).map(|(source, unread)| Unread {
-            source: Arc::clone(source),
+            source: line(source),
             since: Moment::of(unread.since, now),
-            error: unread.report.to_string(),
+            error: told(&unread.report),
         });
+        let unread = as_fits(unread, UNREAD, Unread::length);
         Self {
             name: key.to_string(),
             reads: brief(&reads.to_string()),
-            jobs: few(jobs),
+            jobs: line(&few(jobs)),
             standing: Standing::of_provider(presence),
+            warned: status.warning.is_some() && status.worst().is_none(),
             counts: vec![Count::new("groups", groups, ""), Count::new("targets", targets, "")],
             success: status.last_success.map(|time| Moment::of(time, now)),
             next: status.next_try.map(|time| Moment::due(time, now)),
             code: problem.as_ref().map(|report| report.code.clone()).unwrap_or_default(),
-            error: problem.map(|report| report.to_string()).unwrap_or_default(),
-            unread: unread.collect(),
-            more_unread: status.unread.len().saturating_sub(SOURCES),
+            error: problem.map(|report| line(&report.to_string())).unwrap_or_default(),
+            more_unread: status.unread.len() - unread.len(),
+            unread,
         }
+    }
+}
+
+impl Unread {
+    fn length(&self) -> usize {
+        150 + written(&self.source) + self.error.size()
     }
 }
 
@@ -251,7 +261,8 @@ impl Watch {
 
     /// About how many bytes it has on the page.
     fn length(&self) -> usize {
-        ROW + [&self.what, &self.jobs, &self.lists, &self.error].iter().map(|text| text.len()).sum::<usize>()
+        let texts = [&self.what, &self.jobs, &self.lists].iter().map(|text| written(text)).sum::<usize>();
+        ROW + texts + self.error.size()
     }
 
     fn of(ProviderWatch { jobs, status, .. }: &ProviderWatch, now: SystemTime) -> Self {
@@ -266,12 +277,12 @@ impl Watch {
         let lists = lists.iter().map(|(cause, count)| format!("{count} {cause}"));
         Self {
             what: brief(&what),
-            jobs: few(jobs),
+            jobs: line(&few(jobs)),
             standing: Standing::of_watch(*state),
             objects: Count::new("objects", *objects, ""),
             heard: last_heard.map(|heard| Moment::of(heard, now)),
             lists: lists.collect::<Vec<_>>().join(", "),
-            error: last_error.as_ref().map(|failure| failure.report.to_string()).unwrap_or_default(),
+            error: last_error.as_ref().map(|failure| told(&failure.report)).unwrap_or_default(),
             failed: last_error.as_ref().map(|failure| Moment::of(failure.at, now)),
         }
     }

@@ -9,7 +9,8 @@ use rosterd_model::target::Target;
 use rosterd_model::{Builder, Labels, Names};
 
 use super::super::targets::Cursor;
-use super::cut::{self, Label, line};
+use super::super::words::source_of;
+use super::cut::{self, Label, line, written};
 use crate::explain::{Fit, Scratch, Search};
 use crate::roster::block;
 use crate::roster::target::Entry;
@@ -17,7 +18,7 @@ use crate::roster::view::{BlockView, JobView};
 
 /// How many entries stand on a page, and how long what they say of themselves may be together, in bytes.
 const ROWS: usize = 50;
-const MOST_BYTES: usize = 100_000;
+const MOST_BYTES: usize = 70_000;
 /// So many entries are looked at before it is asked whether that is enough, and so many of a block until it is asked again: a block
 /// may be one large group.
 const LEAST: usize = 1024;
@@ -52,6 +53,15 @@ impl Wanted {
             Self::Impossible => "impossible",
             Self::Duplicates => "duplicate",
             Self::Held => "held",
+        }
+    }
+
+    /// What so many of them are.
+    pub(super) const fn counted(self, number: usize) -> &'static str {
+        match self {
+            Self::Targets if number != 1 => "targets",
+            Self::Duplicates if number != 1 => "duplicates",
+            other => other.as_str(),
         }
     }
 
@@ -227,13 +237,16 @@ impl Row {
             Entry::Failed(failure) => ("impossible", "down", Vec::new(), line(&failure.to_string())),
         };
         let discovered = cut::plain(discovered.iter());
-        let (source, provider) = (line(source), block.provider().to_string());
+        let provider = block.provider().to_string();
+        let source = line(&source_of(&provider, source));
         Self { word, class, source, provider, discovered, labels, why, place: String::new() }
     }
 
     /// About how long what it says is on the page.
     fn size(&self) -> usize {
-        700 + cut::size(&self.discovered) + cut::size(&self.labels) + self.why.len()
+        let texts = [&self.source, &self.source, &self.provider, &self.why, &self.place];
+        let texts = texts.iter().map(|text| written(text)).sum::<usize>();
+        600 + cut::size(&self.discovered) + cut::size(&self.labels) + texts
     }
 }
 

@@ -9,13 +9,13 @@ use axum::response::Response;
 use http::{StatusCode, Uri};
 use rosterd_model::labels::{ADDRESS, INSTANCE};
 use rosterd_model::selector::{Matcher, Op};
-use rosterd_model::{Labels, Report, Selector};
+use rosterd_model::{Labels, Selector};
 
 use super::super::query::Query;
-use super::super::sd::unknown_job;
-use super::super::words::{Moment, counted, few, fine, grouped};
+use super::super::words::{Moment, counted, few, fine, grouped, source_of};
 use super::super::{Error, State, explain as search_for};
-use super::cut::{self, Label, as_fits, is_linked, line, linked};
+use super::brake;
+use super::cut::{self, Label, Line, as_fits, is_linked, line, linked, written};
 use super::journal::Row;
 use super::link::link;
 use super::patience;
@@ -26,12 +26,14 @@ use super::targets::names;
 use crate::explain::{Became, End, Explanation, Failing, Found, Gone, Published, Scrape, Search, Target, Unsure};
 use crate::journal;
 use crate::problem::{Problem, status_of};
+use crate::roster::confirmation::keeping;
 
 /// How many entries are told, and how long what is said of them, and of their past, may be, in bytes.
 const TOLD: usize = 5;
-const MOST_BYTES: usize = 40_000;
-/// How many of what may be many is told: lines of one kind, and addresses.
+const MOST_BYTES: usize = 30_000;
+/// How many of what may be many is told: lines of one kind, and addresses; and how long these lines may be together.
 const LINES: usize = 20;
+const LINES_BYTES: usize = 3_000;
 
 #[derive(Template)]
 #[template(path = "explain.html")]
@@ -58,7 +60,7 @@ struct Answer {
     similar: Vec<(String, String)>,
     /// Which labels of a selector are not there, and what may be meant.
     hints: Vec<String>,
-    unsure: Vec<String>,
+    unsure: Vec<Line>,
     more_unsure: usize,
     /// What happened to it, the newest first.
     past: Vec<Row>,
@@ -82,11 +84,15 @@ struct Shown {
     source: String,
     presence: Option<Standing>,
     read: Option<Moment>,
-    failing: String,
+    failing: Option<Line>,
+    warning: Option<Line>,
     discovered: Vec<Label>,
     story: Story,
     /// What else there is to say, by what it is about.
-    facts: Vec<(&'static str, Vec<String>)>,
+    facts: Vec<(&'static str, Vec<Line>)>,
+    /// Of one that is braked: where the button leads that lets go of it and of all others of the job, and what keeps them.
+    release: String,
+    keep: String,
 }
 
 /// The page.
@@ -96,23 +102,21 @@ pub(in crate::api) async fn explain(Extract(state): Extract<Arc<State>>, uri: Ur
     // As much again is for what belongs to what was found, and for its past.
     let patience = patience::of(&query)? / 2;
     let view = state.roster.view();
-    let unknown = job.filter(|job| view.job(job).is_none()).map(|job| unknown_job(&view, job));
     let answered = match Search::parse(text) {
-        _ if unknown.is_some() || text.is_empty() => Ok(None),
-        Err(source) => Err(Error::InvalidParameter { name: "q", source }),
+        _ if text.is_empty() => match job {
+            Some(job) => search_for::is_known(&state, job).await.map(|()| None),
+            None => Ok(None),
+        },
+        Err(source) => Err(Error::InvalidParameter { name: "q", source }.into()),
         Ok(search) => {
             let explained = search_for::with_past(&state, search.clone(), job, TOLD, patience).await;
             explained.map(|it| Some((it.question(&search, job), it)))
         }
     };
     let told = |(question, it): (Option<journal::Query>, _)| Answer::of(it, question.as_ref(), job, SystemTime::now());
-    let (answer, status, wrong) = match (unknown, answered) {
-        (Some(error), _) => (None, StatusCode::NOT_FOUND, Some(error.to_string())),
-        (None, Ok(explained)) => (explained.map(told), StatusCode::OK, None),
-        (None, Err(error)) => {
-            let error = Report::of(&error);
-            (None, status_of(&error), Some(error.to_string()))
-        }
+    let (answer, status, wrong) = match answered {
+        Ok(explained) => (explained.map(told), StatusCode::OK, None),
+        Err(problem) => (None, status_of(problem.report()), Some(problem.report().to_string())),
     };
     let json = link("/api/v1/explain", [("q", text), ("job", job.unwrap_or_default())]);
     let shell = Shell::of(&state, "/explain", "Explain");
@@ -157,6 +161,7 @@ impl Answer {
             let what = format!("{}{job} is gone", line(&explanation.query));
             (what, since.to_string(), why.map(|why| line(&why)).unwrap_or_default())
         });
+        let is_settled = explanation.is_settled();
         let Explanation {
             query,
             found,
@@ -196,12 +201,14 @@ impl Answer {
             link("/explain", [("q", query.as_str()), ("job", job.unwrap_or_default()), ("timeout", patience::LONGER)]);
         let past_unseen = past_reached.map(|time| (time.to_string(), again.clone()));
         // What is gone was a target, and is among what was discovered only where a rule drops it now.
-        let unseen = (looked < entries && gone.is_none()).then(|| {
+        let unseen = (looked < entries && gone.is_none() && !is_settled).then(|| {
             (
                 format!("Only {} of {} discovered entries were looked at in full.", number(looked), number(entries)),
                 again,
             )
         });
+        let told = unsure.iter().map(|unsure| told_unsure(unsure, now).cut());
+        let shown_unsure = as_fits(told, MOST_BYTES / 3, Line::size);
         let similar = similar.into_iter().map(|it| (path(linked(&it.address), job), line(&it.address)));
         Self {
             head,
@@ -210,9 +217,9 @@ impl Answer {
             unseen,
             idle,
             similar: similar.map(|(path, address)| (address, path)).collect(),
-            hints: hints.iter().map(|hint| line(hint)).collect(),
-            unsure: unsure.iter().map(|unsure| told_unsure(unsure, now)).collect(),
-            more_unsure,
+            hints: cut::lines(hints, LINES, LINES_BYTES),
+            more_unsure: more_unsure + unsure.len() - shown_unsure.len(),
+            unsure: shown_unsure,
             past: as_fits(past.into_iter().flatten().map(Row::of), MOST_BYTES, Row::size),
             past_unseen,
             journal: question.map(all_of).unwrap_or_default(),
@@ -220,15 +227,26 @@ impl Answer {
     }
 }
 
-fn told_unsure(unsure: &Unsure, now: SystemTime) -> String {
-    let Unsure { provider, source, jobs, presence, failing } = unsure;
-    let source = source.as_ref().map(|source| format!("{source} of ")).unwrap_or_default();
-    let failing = failing.as_ref().map(|failing| format!(": {}", told_failing(failing, now))).unwrap_or_default();
-    format!("{source}{provider} of {} is {}{failing}", few(jobs), presence.as_str())
+fn told_unsure(unsure: &Unsure, now: SystemTime) -> Line {
+    let Unsure { provider, source, jobs, failing, warning, .. } = unsure;
+    let source = source.as_ref().map(|source| format!("{} of ", source_of(provider, source))).unwrap_or_default();
+    let told = [
+        failing.as_ref().map(|failing| told_failing(failing, now)),
+        warning.as_ref().map(|warning| told_warning(warning, now)),
+    ];
+    let text = |it: &Line| format!(": {}", it.text);
+    let texts = told.iter().flatten().map(text).collect::<String>();
+    // What fails is worse than what is warned of.
+    let code = told.into_iter().flatten().next().map(|it| it.code).unwrap_or_default();
+    Line { text: format!("{source}{provider} of {} {}{texts}", few(jobs), unsure.how()), code }
 }
 
-fn told_failing(Failing { since, report }: &Failing, now: SystemTime) -> String {
-    format!("failing since {}: {report} ({})", Moment::of(since.0, now).words, report.code)
+fn told_warning(Failing { since, report }: &Failing, now: SystemTime) -> Line {
+    Line::of(format!("a warning since {}: {report}", Moment::of(since.0, now).words), report)
+}
+
+fn told_failing(Failing { since, report }: &Failing, now: SystemTime) -> Line {
+    Line::of(format!("failing since {}: {report}", Moment::of(since.0, now).words), report)
 }
 
 impl Shown {
@@ -246,6 +264,9 @@ impl Shown {
             End::Dropped | End::Impossible { .. } => String::new(),
         };
         let is_scraped = target.as_ref().is_some_and(|target| target.scrape.is_some());
+        let confirm = target.as_ref().and_then(|target| target.held.as_ref()?.confirm.clone());
+        let release = confirm.as_ref().map(|_| brake::path(&job)).unwrap_or_default();
+        let keep = confirm.filter(|confirm| confirm != "never").map(|_| keeping(&job)).unwrap_or_default();
         let metrics = link("/relabel/metrics", [("job", job.as_str()), ("target", selector.as_str())]);
         Self {
             name,
@@ -257,86 +278,90 @@ impl Shown {
             job,
             word,
             class,
+            source: line(&source_of(&origin.provider, &origin.source)),
             provider: origin.provider,
-            source: line(&origin.source),
             presence: origin.presence.map(Standing::of_provider),
             read: origin.last_success.map(|time| Moment::of(time.0, now)),
-            failing: origin.failing.map(|failing| told_failing(&failing, now)).unwrap_or_default(),
+            failing: origin.failing.map(|failing| told_failing(&failing, now).cut()),
+            warning: origin.warning.map(|warning| told_warning(&warning, now).cut()),
             discovered: cut::plain(trace.discovered.iter()),
             story: Story::of(&trace),
+            release,
+            keep,
             facts: target.map(|target| facts(&target, now)).unwrap_or_default(),
         }
     }
 
     /// About how long it is on the page.
     fn size(&self) -> usize {
-        let facts = self.facts.iter().flat_map(|(_, lines)| lines).map(|line| line.len() + 20).sum::<usize>();
-        let said = self.name.len() + self.metrics.len() + self.past.len() + self.failing.len();
+        let facts = self.facts.iter().flat_map(|(_, lines)| lines).chain(&self.failing).chain(&self.warning);
+        let facts = facts.map(Line::size).sum::<usize>();
+        let said = [&self.name, &self.metrics, &self.past, &self.source, &self.provider];
+        let said = said.iter().map(|text| written(text)).sum::<usize>() + 7 * written(&self.job);
+        let said = said + written(&self.release) + written(&self.keep);
         1_000 + said + cut::size(&self.discovered) + self.story.size() + facts
     }
 }
 
 /// What there is to say of a target besides its way.
-fn facts(target: &Target, now: SystemTime) -> Vec<(&'static str, Vec<String>)> {
+fn facts(target: &Target, now: SystemTime) -> Vec<(&'static str, Vec<Line>)> {
     let held = target
         .held
         .as_ref()
         .map(|held| held.told(|time| Moment::of(time.0, now).words, |time| Moment::due(time.0, now).words));
-    let merged = target.merged.iter().map(|it| format!("{} of {}", it.source, it.provider)).collect();
+    let held = held.into_iter().map(Line::from).collect();
+    let merged = target
+        .merged
+        .iter()
+        .map(|it| format!("{} of {}", source_of(&it.provider, &it.source), it.provider).into())
+        .collect();
     let same_url = target.same_url.iter().map(|it| {
         let collides = if it.collides { ", with equal labels: their samples collide" } else { "" };
-        format!("{} of job {:?}{collides}", it.labels, it.job)
+        Line::from(format!("{} of job {:?}{collides}", it.labels, it.job))
     });
+    let elsewhere = target.member.iter().map(|member| Line::from(format!("by the member {member}")));
     let all = [
-        ("Held", held.into_iter().collect()),
-        ("Limits", target.limits.clone()),
+        ("Held", held),
+        ("Limits", target.limits.iter().cloned().map(Line::from).collect()),
         ("Comes from other entries, too", merged),
         ("Others with the same URL", same_url.collect()),
-        ("Scraped", target.scrape.iter().flat_map(|scrape| told_scrape(scrape, now)).collect()),
+        ("Scraped", target.scrape.iter().flat_map(|scrape| told_scrape(scrape, now)).chain(elsewhere).collect()),
         ("Published", target.published.iter().map(|published| told_published(published, now)).collect()),
     ];
     all.into_iter()
-        .filter(|(_, lines): &(_, Vec<String>)| !lines.is_empty())
-        .map(|(what, lines)| (what, few_lines(lines)))
+        .filter(|(_, lines): &(_, Vec<Line>)| !lines.is_empty())
+        .map(|(what, lines)| (what, cut::coded_lines(lines, LINES, LINES_BYTES)))
         .collect()
 }
 
-/// The first lines, cut, and how many more there are.
-fn few_lines(lines: Vec<String>) -> Vec<String> {
-    let more = lines.len().saturating_sub(LINES);
-    let more = (more > 0).then(|| format!("and {} more", grouped(more as u64)));
-    lines.iter().take(LINES).map(|it| line(it)).chain(more).collect()
-}
-
-fn told_scrape(scrape: &Scrape, now: SystemTime) -> Vec<String> {
+fn told_scrape(scrape: &Scrape, now: SystemTime) -> Vec<Line> {
     let last = scrape.last_scrape.map(|time| {
         let took = fine(Duration::try_from_secs_f64(scrape.duration).unwrap_or_default());
-        format!(
-            "last {}, took {took}, {} in the last good one",
-            Moment::of(time.0, now).words,
-            counted(scrape.samples, "sample")
-        )
+        let samples = match scrape.scrapes > scrape.failures {
+            true => format!(", {} in the last good one", counted(scrape.samples, "sample")),
+            false => String::new(),
+        };
+        format!("last {}, took {took}{samples}", Moment::of(time.0, now).words)
     });
-    let error = scrape.error.as_ref().map(|error| format!("{error} ({})", error.code));
+    let error = scrape.error.as_ref().map(|error| Line::of(error.to_string(), error));
     let rest =
         scrape.snoozed_until.map(|until| format!("asked for rest, next try {}", Moment::due(until.0, now).words));
     let often = (scrape.failures > 0).then(|| {
         format!("{} of {} failed", grouped(scrape.failures.into()), counted(scrape.scrapes as usize, "scrape"))
     });
     let over = scrape.last_failure.as_ref().filter(|_| scrape.error.is_none());
-    let over =
-        over.map(|last| format!("failed {}: {} ({})", Moment::of(last.at.0, now).words, last.report, last.report.code));
+    let failed = |at| Moment::of(at, now).words;
+    let over = over.map(|last| Line::of(format!("failed {}: {}", failed(last.at.0), last.report), &last.report));
     let first = format!("{}, every {}, within {}", scrape.health, scrape.interval, scrape.timeout);
-    std::iter::once(first).chain(last).chain(error).chain(often).chain(over).chain(rest).collect()
+    let [last, often, rest] = [last, often, rest].map(|told| told.map(Line::from));
+    std::iter::once(first.into()).chain(last).chain(error).chain(often).chain(over).chain(rest).collect()
 }
 
-fn told_published(published: &Published, now: SystemTime) -> String {
-    let Published { kind, place, state, last, withheld } = published;
+fn told_published(published: &Published, now: SystemTime) -> Line {
+    let Published { kind, place, state, withheld, .. } = published;
     let state = state.as_ref().map(|state| format!(", {state}")).unwrap_or_default();
-    let done = if kind == "http_sd" { "served" } else { "written" };
-    let last =
-        last.map_or_else(|| format!("not {done} yet"), |time| format!("last {done} {}", Moment::of(time.0, now).words));
-    let withheld =
-        withheld.as_ref().map(|report| format!("; withheld: {report} ({})", report.code)).unwrap_or_default();
-    format!("{kind} at {place}{state}, {last}{withheld}")
+    let last = published.when(|time| Moment::of(time.0, now).words);
+    let why = withheld.as_ref().map(|report| format!("; withheld: {report}")).unwrap_or_default();
+    let code = withheld.as_ref().map(|report| report.code.clone()).unwrap_or_default();
+    Line { text: format!("{kind} at {place}{state}, {last}{why}"), code }
 }

@@ -13,7 +13,8 @@ use rosterd_model::{Labels, Report};
 use super::super::State;
 use super::super::journal::{are_known, wanted};
 use super::super::query::Query;
-use super::cut::{self, Label, line};
+use super::super::words::source_of;
+use super::cut::{self, Label, line, written};
 use super::link::link;
 use super::patience;
 use super::shell::{Shell, page, refusing};
@@ -82,7 +83,7 @@ pub(in crate::api) async fn journal(Extract(state): Extract<Arc<State>>, uri: Ur
     let asked = match wanted(&query) {
         Ok(wanted) => {
             let asked = journal::Query { newest_first: true, limit, patience: Some(patience), ..wanted };
-            of_known(&state, asked, patience).await
+            of_known(&state, asked).await
         }
         Err(error) => Err((StatusCode::BAD_REQUEST, Report::of(&error))),
     };
@@ -129,19 +130,18 @@ pub(in crate::api) async fn journal(Extract(state): Extract<Arc<State>>, uri: Ur
     Ok(refusing(status, shown))
 }
 
-/// What happened of what is asked for, unless a job of it is neither there nor in the journal, as far as the time is enough to look
-/// for one.
-async fn of_known(
-    state: &State,
-    asked: journal::Query,
-    patience: Duration,
-) -> Result<journal::Page, (StatusCode, Report)> {
+/// What happened of what is asked for, unless a job of it is neither there nor in the journal.
+async fn of_known(state: &State, asked: journal::Query) -> Result<journal::Page, (StatusCode, Report)> {
     let jobs = asked.jobs.clone();
-    // The question is a good one: what keeps the journal from an answer stands on the page.
-    let found = state.journal.query(asked).await.map_err(|error| (StatusCode::OK, Report::of(&error)))?;
+    let found = state.journal.query(asked).await.map_err(|error| {
+        let report = Report::of(&error);
+        // One that is off, or has nothing yet, is nobody's mistake.
+        let status = if report.code == "journal_empty" { StatusCode::OK } else { status_of(&report) };
+        (status, report)
+    })?;
     let is_told = |job: &str| found.events.iter().any(|event| event.note.job.as_deref() == Some(job));
     let others = jobs.iter().map(String::as_str).filter(|job| !is_told(job));
-    match are_known(state, others, patience).await {
+    match are_known(state, others).await {
         Ok(()) => Ok(found),
         Err(problem) => Err((status_of(problem.report()), problem.report().clone())),
     }
@@ -151,7 +151,7 @@ async fn of_known(
 fn class(kind: Kind) -> &'static str {
     match kind {
         Kind::Added | Kind::Released | Kind::Up | Kind::LimitKept | Kind::Started => "up",
-        Kind::Removed | Kind::Down | Kind::LimitExceeded | Kind::ReloadRefused | Kind::Missed => "down",
+        Kind::Removed | Kind::Down | Kind::LimitExceeded | Kind::ReloadRefused | Kind::Missed | Kind::Damaged => "down",
         Kind::Held | Kind::Brake | Kind::Clock => "warn",
         _ => "idle",
     }
@@ -170,7 +170,9 @@ impl Row {
         };
         let reason = journal::why(&note).map_or_else(|| text(&note.reason), str::to_owned);
         let why = [reason, text(&note.detail)];
-        let whence = [text(&note.source), text(&note.provider)];
+        let provider = text(&note.provider);
+        let source = note.source.as_deref().map(|source| line(&source_of(&provider, source))).unwrap_or_default();
+        let whence = [source, provider];
         let (from, to) = (event.time.before(AROUND).to_string(), event.time.after(AROUND).to_string());
         Self {
             time: event.time.to_string(),
@@ -190,7 +192,8 @@ impl Row {
     /// About how long what it says is on the page.
     pub(super) fn size(&self) -> usize {
         let changed = self.changed.iter().map(Changed::size).sum::<usize>();
-        600 + cut::size(&self.labels) + changed + self.why.len() + self.whence.len() + self.path.len()
+        let texts = [&self.job, &self.target, &self.path, &self.around, &self.why, &self.whence];
+        500 + cut::size(&self.labels) + changed + texts.iter().map(|text| written(text)).sum::<usize>()
     }
 }
 

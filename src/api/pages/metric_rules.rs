@@ -19,20 +19,21 @@ use super::super::query::Query;
 use super::super::sd::unknown_job;
 use super::super::words::{coarse, counted};
 use super::super::{State, origin};
+use super::cut::{self, line};
 use super::exposed::Exposed;
 use super::shell::{Shell, page, refusing};
 use super::targets::names;
-use super::workbench::{compile, is_too_long, too_large, written as rules_of};
+use super::workbench::{REPEATED_RULES, WRONG, compile, repeated, too_large, written as rules_of};
 use crate::problem::Problem;
 
 /// How many series are shown; all are counted.
 const SHOWN: usize = 200;
 /// How long what is shown of them may be together, in bytes.
-const MOST_BYTES: usize = 100_000;
+const MOST_BYTES: usize = 60_000;
 /// How large a form may be that is sent.
 const LARGEST: usize = 16 << 20;
-/// A text up to this size stands on the page again, with what became of it.
-const REPEATED: usize = 60_000;
+/// A text up to this size, as it is written, stands on the page again, with what became of it.
+const REPEATED: usize = 40_000;
 /// How long rules are tried. Samples that nobody tried until then are counted.
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -46,7 +47,8 @@ struct Page {
     target: String,
     rules: String,
     exposition: String,
-    /// Whether a text was too large to be repeated.
+    /// Whether rules were too long to be repeated, and whether a text was.
+    is_rules_left_out: bool,
     is_left_out: bool,
     wrong: Vec<String>,
     tried: Option<Tried>,
@@ -146,16 +148,17 @@ fn shown(
     wrong: Vec<String>,
     tried: Option<Tried>,
 ) -> Response {
-    let is_left_out = exposition.len() > REPEATED;
+    let (rules, exposition) = (repeated(rules, REPEATED_RULES), repeated(exposition, REPEATED));
     page(&Page {
         shell: Shell::of(state, "/relabel", "Metric rules"),
         jobs: names(&state.roster.view()),
         job: query.get("job").unwrap_or_default().to_owned(),
         target: query.get("target").unwrap_or_default().to_owned(),
-        rules: if is_too_long(&rules) { String::new() } else { rules },
-        exposition: if is_left_out { String::new() } else { exposition },
-        is_left_out,
-        wrong,
+        is_rules_left_out: rules.is_none(),
+        rules: rules.unwrap_or_default(),
+        is_left_out: exposition.is_none(),
+        exposition: exposition.unwrap_or_default(),
+        wrong: cut::lines(wrong, usize::MAX, WRONG),
         tried,
     })
 }
@@ -186,8 +189,8 @@ fn attempt(rules: &Rules, exposed: &Exposed, end: Instant) -> Result<Tried, Stri
         }
         let series = Series::of(labels, dropped, &after);
         let hide = |text: &str| exposed.secrets.hide(text);
-        let series = Series { before: hide(&series.before), after: hide(&series.after), ..series };
-        tried.bytes += 200 + series.before.len() + series.after.len();
+        let series = Series { before: line(&hide(&series.before)), after: line(&hide(&series.after)), ..series };
+        tried.bytes += 200 + cut::written(&series.before) + cut::written(&series.after);
         tried.series.push(series);
     });
     match read {
@@ -226,7 +229,7 @@ fn written(labels: &Labels) -> String {
 impl Tried {
     /// How many there were, in words.
     fn words(&self) -> String {
-        let of = if self.url.is_empty() { String::new() } else { format!(" of {}", self.url) };
+        let of = if self.url.is_empty() { String::new() } else { format!(" of {}", line(&self.url)) };
         let tried = counted(self.kept + self.dropped, "sample");
         let untried = match self.untried {
             0 => String::new(),

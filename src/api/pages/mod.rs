@@ -4,12 +4,14 @@
 mod assets; // the style, the script and the icon
 mod brake; // the button that lets go
 mod chart; // numbers over time
+mod cluster; // the members
 mod count; // numbers that lead to what they count
 mod cut; // how much of what others chose is shown
 mod discovery; // what is read and how that goes, and what became of what was discovered
 mod entries; // what was discovered for a job
 mod explain; // why a target is there, or is not
 mod exposed; // an exposition that was given, or that a target has
+mod failures; // errors of targets, told together
 mod journal; // what happened
 mod link; // addresses of pages
 mod metric_rules; // rules tried on an exposition
@@ -31,6 +33,7 @@ mod workbench; // rules tried on labels
 
 pub(super) use assets::asset;
 pub(super) use brake::release_brake;
+pub(super) use cluster::cluster;
 pub(super) use discovery::discovery;
 pub(super) use explain::explain;
 pub(super) use journal::journal;

@@ -10,6 +10,7 @@ use http::{StatusCode, Uri};
 use super::super::State;
 use super::super::operations::{Asked, Operation, is_known};
 use super::super::query::Query;
+use super::cut::{as_fits, line, written};
 use super::link::link;
 use super::shell::{Shell, page, refusing};
 use crate::problem::Problem;
@@ -17,6 +18,8 @@ use crate::reconcile::{OperationState, OperationStatus};
 
 /// How many stand on the page: those that are pending, and then those that ended last.
 const SHOWN: usize = 100;
+/// How many bytes they may have on the page.
+const ROOM: usize = 150_000;
 
 #[derive(Template)]
 #[template(path = "operations.html")]
@@ -37,6 +40,8 @@ pub(super) struct Doing {
     pub(super) worker: String,
     pub(super) what: String,
     pub(super) word: &'static str,
+    /// Whether it failed, and what it was for has been reached since.
+    pub(super) is_over: bool,
     pub(super) class: &'static str,
     pub(super) begun: String,
     pub(super) ended: Option<String>,
@@ -50,8 +55,9 @@ pub(super) struct Doing {
 pub(in crate::api) async fn operations(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri);
     let asked = Asked::of(&query)?;
-    let mut found = asked.find(&state);
-    let operations = found.by_ref().take(SHOWN).map(Doing::of).collect();
+    let found: Vec<_> = asked.find(&state).collect();
+    let count = found.len();
+    let operations = as_fits(found.into_iter().take(SHOWN).map(Doing::of), ROOM, Doing::size);
     let kept = ["state", "worker"].map(|name| (name, query.get(name).unwrap_or_default()));
     let wrong = asked.worker.and_then(|worker| is_known(&state, worker).err()).map(|error| error.to_string());
     let status = if wrong.is_some() { StatusCode::NOT_FOUND } else { StatusCode::OK };
@@ -61,8 +67,8 @@ pub(in crate::api) async fn operations(Extract(state): Extract<Arc<State>>, uri:
         state: asked.state.map(|state| state.as_str()).unwrap_or_default(),
         worker: asked.worker.unwrap_or_default().to_owned(),
         wrong,
+        more: count - operations.len(),
         operations,
-        more: found.count(),
     });
     Ok(refusing(status, shown))
 }
@@ -80,8 +86,14 @@ pub(super) fn told(operation: &OperationStatus) -> String {
 }
 
 impl Doing {
+    /// About how long it is on a page.
+    pub(super) fn size(&self) -> usize {
+        800 + [&self.worker, &self.what, &self.error].iter().map(|text| written(text)).sum::<usize>()
+    }
+
     pub(super) fn of(operation: Operation) -> Self {
         let class = match operation.status.state {
+            OperationState::Failed if operation.is_over => "idle",
             OperationState::Enqueued | OperationState::InFlight => "idle",
             OperationState::Failed => "down",
             OperationState::Done => "up",
@@ -89,13 +101,14 @@ impl Doing {
         Self {
             what: told(&operation.status),
             word: operation.status.state.as_str(),
+            is_over: operation.is_over,
             class,
-            worker: operation.worker,
+            worker: line(&operation.worker),
             begun: operation.begun,
             ended: operation.ended,
             again: operation.next_try,
             code: operation.last_error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
-            error: operation.last_error.map(|error| error.to_string()).unwrap_or_default(),
+            error: operation.last_error.map(|error| line(&error.to_string())).unwrap_or_default(),
         }
     }
 }

@@ -11,10 +11,12 @@ use super::super::missing::Causes;
 use super::super::operations;
 use super::super::publications::Published;
 use super::super::words::{Moment, few};
+use super::cut::{self, as_fits, line, written};
 use super::operations::{Doing, told};
 use super::shell::{Shell, page};
 use super::situation::Situation;
 use super::troubles::troubles;
+use crate::explain::UNTOUCHED;
 use crate::reconcile::Phase;
 
 /// How many stand on the page; those that do not go well come first.
@@ -23,6 +25,12 @@ const SHOWN: usize = 100;
 const OPERATIONS: usize = 20;
 /// How much of what each lacks is told.
 const LACKING: usize = 10;
+const LACK: usize = 2_000;
+/// How many bytes publications may have on the page, operations, and lists, and what stands around the name of each of these.
+const ROOM: usize = 100_000;
+const ROOM_OF_OPERATIONS: usize = 30_000;
+const ROOM_OF_LISTS: usize = 25_000;
+const LIST: usize = 100;
 
 #[derive(Template)]
 #[template(path = "publications.html")]
@@ -46,6 +54,8 @@ struct Row {
     /// What is being done.
     operation: String,
     written: Option<Moment>,
+    /// What is said where nothing was written since the start.
+    untouched: &'static str,
     next: Option<Moment>,
     error: String,
     code: String,
@@ -74,17 +84,18 @@ pub(in crate::api) async fn publications(Extract(state): Extract<Arc<State>>) ->
         "warn" | "idle" => 1,
         _ => 2,
     });
-    let (more, more_lists) = (rows.len().saturating_sub(SHOWN), situation.jobs.len().saturating_sub(SHOWN));
-    rows.truncate(SHOWN);
-    let lists =
-        situation.jobs.iter().take(SHOWN).map(|(job, _)| (Arc::clone(&job.spec().name), job.servable().is_ok()));
+    let (many, many_lists) = (rows.len(), situation.jobs.len());
+    let rows = as_fits(rows.into_iter().take(SHOWN), ROOM, Row::size);
+    let lists = situation.jobs.iter().map(|(job, _)| (Arc::clone(&job.spec().name), job.servable().is_ok()));
+    let lists = as_fits(lists.take(SHOWN), ROOM_OF_LISTS, |(name, _)| LIST + 4 * written(name));
+    let operations = operations::all(&state).take(OPERATIONS).map(Doing::of);
     page(&Page {
         shell: shell.with_json("/api/v1/publications"),
+        more: many - rows.len(),
         publications: rows,
-        more,
-        operations: operations::all(&state).take(OPERATIONS).map(Doing::of).collect(),
-        lists: lists.collect(),
-        more_lists,
+        operations: as_fits(operations, ROOM_OF_OPERATIONS, Doing::size),
+        more_lists: many_lists - lists.len(),
+        lists,
     })
 }
 
@@ -108,22 +119,30 @@ impl Row {
         });
         let moment = |time: Option<std::time::SystemTime>| time.map(|time| Moment::of(time, situation.now));
         Self {
-            id: published.id,
-            path: published.path.map(|path| path.display().to_string()).unwrap_or_default(),
+            id: line(&published.id),
+            path: published.path.map(|path| line(&path.display().to_string())).unwrap_or_default(),
             format: match (published.format, published.template) {
                 (Some(format), _) => format!("{format:?}").to_lowercase(),
-                (None, Some(template)) => format!("rendered from {}", template.display()),
+                (None, Some(template)) => line(&format!("rendered from {}", template.display())),
                 (None, None) => String::new(),
             },
-            jobs: few(&published.jobs),
+            jobs: line(&few(&published.jobs)),
             word,
             class,
             operation: published.operation.as_ref().map(told).unwrap_or_default(),
+            untouched: if published.state == Phase::Done { UNTOUCHED } else { "" },
             written: moment(written),
             next: next.map(|time| Moment::due(time, situation.now)),
-            error: published.last_error.as_ref().map(ToString::to_string).unwrap_or_default(),
+            error: published.last_error.as_ref().map(|error| line(&error.to_string())).unwrap_or_default(),
             code: published.last_error.map(|error| error.code).unwrap_or_default(),
-            lacking: blocked.take(LACKING).collect(),
+            lacking: cut::lines(blocked, LACKING, LACK),
         }
+    }
+
+    /// About how long it is on the page.
+    fn size(&self) -> usize {
+        let texts = [&self.id, &self.path, &self.format, &self.jobs, &self.operation, &self.error];
+        let lacking = self.lacking.iter().map(|line| 10 + written(line)).sum::<usize>();
+        800 + texts.iter().map(|text| written(text)).sum::<usize>() + lacking
     }
 }

@@ -11,8 +11,9 @@ use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use rosterd_model::nearest;
 
 use super::super::State;
+use super::cut::line;
 use super::shell::{PAGES, Shell, page};
-use crate::problem::{Problem, status_of};
+use crate::problem::{Problem, Told, status_of};
 
 #[derive(Template)]
 #[template(path = "refused.html")]
@@ -39,13 +40,13 @@ pub(in crate::api) async fn refused(Extract(state): Extract<Arc<State>>, request
     let status = status_of(problem.report());
     let is_nowhere = problem.report().code == "web_not_found";
     let title = match is_nowhere {
-        true => format!("There is no page {below}"),
+        true => format!("There is no page {}", line(&below)),
         false => status.canonical_reason().unwrap_or("Error").to_owned(),
     };
     let mut shown = page(&Refused {
         shell: Shell::of(&state, "", title),
         status: status.as_u16(),
-        why: if is_nowhere { String::new() } else { problem.report().to_string() },
+        why: if is_nowhere { String::new() } else { line(&problem.report().to_string()) },
         code: problem.report().code.clone(),
         nearest: nearest(&below, PAGES.map(|(path, _)| path)).filter(|_| is_nowhere),
     });
@@ -53,6 +54,7 @@ pub(in crate::api) async fn refused(Extract(state): Extract<Arc<State>>, request
     let (mut parts, _) = response.into_parts();
     [CONTENT_TYPE, CONTENT_LENGTH].into_iter().for_each(|name| _ = parts.headers.remove(name));
     shown.headers_mut().extend(parts.headers);
+    shown.extensions_mut().insert(Told(problem.report().clone()));
     shown
 }
 

@@ -8,6 +8,7 @@ use axum::response::Response;
 
 use super::super::State;
 use super::super::words::{Moment, bytes, coarse, counted, grouped};
+use super::cut::{as_fits, line, written};
 use super::shell::{Shell, page};
 use super::situation::Situation;
 use super::standing::Standing;
@@ -27,6 +28,8 @@ struct Page {
 
 /// How many stand on the page; those that do not go well come first.
 const SHOWN: usize = 50;
+/// How many bytes they may have on the page.
+const ROOM: usize = 150_000;
 
 struct Endpoint {
     name: String,
@@ -55,23 +58,32 @@ pub(in crate::api) async fn remote_write(Extract(state): Extract<Arc<State>>) ->
     let situation = Situation::of(&state);
     let shell = Shell::new(&state, "/remote-write", "Remote write", &troubles(&situation));
     let endpoints = situation.endpoints_by_need();
+    let count = endpoints.len();
+    let shown = endpoints.into_iter().take(SHOWN).map(|status| Endpoint::of(status, &situation));
+    let endpoints = as_fits(shown, ROOM, Endpoint::size);
     page(&Page {
         shell: shell.with_json("/api/v1/remote_write"),
         idle: situation.config.idle,
-        more: endpoints.len().saturating_sub(SHOWN),
-        endpoints: endpoints.into_iter().take(SHOWN).map(|status| Endpoint::of(status, &situation)).collect(),
+        more: count - endpoints.len(),
+        endpoints,
     })
 }
 
 impl Endpoint {
+    /// About how long it is on the page.
+    fn size(&self) -> usize {
+        let disk = self.disk_failure.as_ref().map_or(0, |(_, error)| 150 + written(error));
+        1_500 + [&self.name, &self.url, &self.error].iter().map(|text| written(text)).sum::<usize>() + disk
+    }
+
     fn of(status: &RemoteWriteStatus, situation: &Situation) -> Self {
         let now = situation.now;
         let waited = status.oldest_pending.and_then(|oldest| now.duration_since(oldest).ok()).map(coarse);
         let number = |what, words, meaning, bad| Number { what, words, meaning, bad };
         let disk_failure = status.disk_failure.as_ref();
         Self {
-            name: status.name.clone(),
-            url: status.url.clone(),
+            name: line(&status.name),
+            url: line(&status.url),
             standing: Standing::of_endpoint(status.state(now)),
             way: format!("protocol {}, {}, {}", status.protocol, status.compression, counted(status.lanes, "lane")),
             numbers: vec![
@@ -93,9 +105,10 @@ impl Endpoint {
                 ),
             ],
             success: status.last_success.map(|time| Moment::of(time, now)),
-            error: status.last_error.as_ref().map(ToString::to_string).unwrap_or_default(),
+            error: status.last_error.as_ref().map(|error| line(&error.to_string())).unwrap_or_default(),
             code: status.last_error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
-            disk_failure: disk_failure.map(|failure| (Moment::of(failure.since, now), failure.report.to_string())),
+            disk_failure: disk_failure
+                .map(|failure| (Moment::of(failure.since, now), line(&failure.report.to_string()))),
         }
     }
 }

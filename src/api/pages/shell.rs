@@ -13,7 +13,7 @@ use super::troubles::{Trouble, troubles};
 use crate::problem::TYPES;
 
 /// The pages that the head leads to.
-pub(super) const PAGES: [(&str, &str); 10] = [
+pub(super) const PAGES: [(&str, &str); 11] = [
     ("/", "Overview"),
     ("/targets", "Targets"),
     ("/service-discovery", "Discovery"),
@@ -23,8 +23,12 @@ pub(super) const PAGES: [(&str, &str); 10] = [
     ("/remote-write", "Remote write"),
     ("/publications", "Publications"),
     ("/operations", "Operations"),
+    (CLUSTER, "Cluster"),
     ("/status", "Status"),
 ];
+
+/// The page of members, for those that have some.
+const CLUSTER: &str = "/cluster";
 
 /// Where the documentation is.
 const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/docs");
@@ -38,6 +42,8 @@ pub(super) struct Shell {
     pub(super) title: String,
     /// The path of the page among those of the head.
     pub(super) at: &'static str,
+    /// Whether there are other members.
+    is_member: bool,
     /// In front of all links.
     pub(super) prefix: String,
     pub(super) version: String,
@@ -61,6 +67,7 @@ impl Shell {
         Self {
             title: title.into(),
             at,
+            is_member: state.scraped.now().share.table().is_some(),
             prefix: state.external_url.path().to_owned(),
             version: state.build.version.clone(),
             word,
@@ -86,8 +93,8 @@ impl Shell {
     }
 
     /// The pages, each with its name.
-    pub(super) fn pages(&self) -> &'static [(&'static str, &'static str)] {
-        &PAGES
+    pub(super) fn pages(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        PAGES.iter().filter(|(path, _)| self.is_member || *path != CLUSTER || self.at == CLUSTER)
     }
 
     /// The address of a style, script or icon.

@@ -1,8 +1,9 @@
 //! How jobs, providers, watches and endpoints are: a colour, a word, and what there is to say besides. Pure.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rosterd_discovery::{ProviderKey, WatchState};
+use rosterd_model::Report;
 
 use super::super::words::counted;
 use crate::roster::hold::Missing;
@@ -21,8 +22,12 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// Of a job, of whose providers some cannot read all of what they have read before.
-    pub(super) fn of_job(job: &JobView, stale: &HashSet<&ProviderKey>) -> Self {
+    /// Of a job, of whose providers some cannot read all of what they have read before, and some work and may not say what they should.
+    pub(super) fn of_job(
+        job: &JobView,
+        stale: &HashSet<&ProviderKey>,
+        warned: &HashMap<&ProviderKey, &Report>,
+    ) -> Self {
         let (providers, unsaid) = (job.providers(), holding::unsaid(job) > 0);
         let stale = providers.iter().filter(|provider| stale.contains(&provider.key)).count();
         let unheard = providers.iter().filter(|it| it.presence != ProviderPresence::Synced).count();
@@ -38,7 +43,10 @@ impl Standing {
             // Everything could be read: what its sources say is gone is kept all the same.
             Ok(()) if holding::braked(job) > 0 => ("warn", "braked", Vec::new()),
             Ok(()) if holding::in_grace(job) > 0 => ("warn", "grace", Vec::new()),
-            Ok(()) => ("up", "synced", Vec::new()),
+            Ok(()) => match providers.iter().find_map(|provider| warned.get(&provider.key)) {
+                Some(report) => ("warn", "warning", vec![report.to_string()]),
+                None => ("up", "synced", Vec::new()),
+            },
         };
         if job.servable().is_ok() {
             if unheard > 0 {

@@ -10,13 +10,16 @@ use http::Uri;
 use super::super::State;
 use super::super::query::Query;
 use super::super::words::{Moment, coarse, grouped};
+use super::cut::{self, line, written};
 use super::shell::{Shell, page};
 use super::situation::Situation;
 use super::troubles::troubles;
 use crate::problem::Problem;
 
-/// How much of a configuration stands on a page, in bytes; lines are whole.
+/// How much of a configuration stands on a page, in bytes; lines are whole where they are no longer than that.
 const PART: usize = 100_000;
+/// How much of what is wrong does.
+const REFUSED: usize = 40_000;
 
 #[derive(Template)]
 #[template(path = "status.html")]
@@ -104,7 +107,7 @@ pub(in crate::api) async fn config(Extract(state): Extract<Arc<State>>, uri: Uri
     Ok(page(&Config {
         shell: shell.with_json("/api/v1/status/config"),
         loaded: Moment::of(situation.config.loaded, situation.now),
-        refused: refused.unwrap_or_default(),
+        refused: cut::lines(refused.unwrap_or_default(), usize::MAX, REFUSED),
         text: parts.get(part - 1).copied().unwrap_or_default().to_owned(),
         part,
         parts: parts.len(),
@@ -115,22 +118,33 @@ pub(in crate::api) async fn config(Extract(state): Extract<Arc<State>>, uri: Uri
 pub(in crate::api) async fn flags(Extract(state): Extract<Arc<State>>) -> Response {
     page(&Flags {
         shell: Shell::of(&state, "/status", "Flags").with_json("/api/v1/status/flags"),
-        flags: state.flags.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        flags: state.flags.iter().map(|(name, value)| (name.clone(), line(value))).collect(),
     })
 }
 
-/// A text in parts of whole lines; a line that is longer than a part is one.
+/// A text in parts of whole lines; a line that is longer than a part is cut.
 fn parts(text: &str) -> Vec<&str> {
-    let (mut parts, mut start, mut end) = (Vec::new(), 0, 0);
-    for line in text.split_inclusive('\n') {
-        if end > start && end + line.len() - start > PART {
+    let (mut parts, mut start, mut end, mut bytes) = (Vec::new(), 0, 0, 0);
+    for line in text.split_inclusive('\n').flat_map(pieces) {
+        let more = written(line);
+        if end > start && bytes + more > PART {
             parts.push(&text[start..end]);
-            start = end;
+            (start, bytes) = (end, 0);
         }
-        end += line.len();
+        (end, bytes) = (end + line.len(), bytes + more);
     }
     parts.push(&text[start..]);
     parts
+}
+
+/// A line, in pieces where it is longer than a part.
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let piece = cut::first_written(rest, PART);
+        rest = &rest[piece.len()..];
+        Some(piece).filter(|piece| !piece.is_empty())
+    })
 }
 
 #[cfg(test)]
@@ -142,12 +156,12 @@ mod tests {
         assert_eq!(parts(""), [""]);
         assert_eq!(parts("a\nb"), ["a\nb"]);
         let long = "x".repeat(PART + 1);
-        for text in ["0123456789\n".repeat(25_000), format!("a\n{long}\nb\n"), long] {
+        for text in ["0123456789\n".repeat(25_000), "<>\n".repeat(25_000), format!("a\n{long}\nb\n"), long] {
             let parts = parts(&text);
             assert_eq!(parts.concat(), text);
             assert!(parts.len() > 1 || !text.contains('\n'));
-            assert!(parts.iter().all(|part| part.len() <= PART || part.lines().count() == 1), "{}", parts.len());
-            assert!(parts[..parts.len() - 1].iter().all(|part| part.ends_with('\n')));
+            assert!(parts.iter().all(|part| written(part) <= PART), "{}", parts.len());
+            assert!(text.contains("xx") || parts[..parts.len() - 1].iter().all(|part| part.ends_with('\n')));
         }
     }
 }

@@ -3,7 +3,7 @@
 use rosterd_model::target::Target;
 
 use super::super::words::counted;
-use super::cut::{self, Label, line};
+use super::cut::{self, Label, as_fits, line, written};
 use crate::explain::{Change, End, Trace, TracedStep};
 
 /// The way, step by step, and what came of it.
@@ -33,7 +33,9 @@ pub(super) struct Chapter {
 }
 
 /// How long the changes of all steps are together, in bytes.
-const CHANGES: usize = 24_000;
+const CHANGES: usize = 16_000;
+/// And how long all that is told of them may be.
+const STEPS: usize = 30_000;
 
 /// A label that changed: `+` it came, `-` it went, `~` it has another value. Or, without any of these, how many more there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,11 @@ impl Story {
         if !trace.at_last.is_empty() {
             steps.push(Chapter::plain("At last", &trace.at_last, &mut left));
         }
+        let count = steps.len();
+        let mut steps = as_fits(steps.into_iter(), STEPS, Chapter::size);
+        if let more @ 1.. = count - steps.len() {
+            steps.push(Chapter::more(more));
+        }
         let (word, class, why, labels) = match &trace.end {
             End::Kept { labels } => {
                 let public = Target(labels).public().map(|(name, value)| (name, value, false));
@@ -73,15 +80,23 @@ impl Story {
 
     /// About how long it is on a page.
     pub(super) fn size(&self) -> usize {
-        let step = |step: &Chapter| {
-            let changes = step.changes.iter().map(Changed::size).sum::<usize>();
-            200 + step.head.len() + step.rule.len() + step.said.len() + changes
-        };
-        200 + self.why.len() + cut::size(&self.labels) + self.steps.iter().map(step).sum::<usize>()
+        let steps = self.steps.iter().map(Chapter::size).sum::<usize>();
+        200 + written(&self.why) + cut::size(&self.labels) + steps
     }
 }
 
 impl Chapter {
+    /// About how long it is on a page.
+    fn size(&self) -> usize {
+        let changes = self.changes.iter().map(Changed::size).sum::<usize>();
+        200 + written(&self.head) + written(&self.rule) + written(&self.said) + changes
+    }
+
+    /// That there are more.
+    fn more(more: usize) -> Self {
+        Self { head: format!("And {}", counted(more, "more step")), ..Self::plain("", &[], &mut 0) }
+    }
+
     fn plain(head: &str, changes: &[Change], left: &mut usize) -> Self {
         let changes = Changed::all(changes, left);
         Self { class: "did", head: head.to_owned(), rule: String::new(), said: String::new(), changes }
@@ -137,7 +152,7 @@ impl Changed {
 
     /// About how long it is on a page.
     pub(super) fn size(&self) -> usize {
-        self.name.len() + self.from.len() + self.to.len() + 60
+        [&self.name, &self.from, &self.to].iter().map(|text| written(text)).sum::<usize>() + 60
     }
 }
 

@@ -1,7 +1,7 @@
 //! `/targets`: the targets for people, by job, in pages. A page costs the search for its rows and nothing for the others
 //! before it but their count.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,46 +16,48 @@ use rosterd_scrape::{Health, Statuses, TargetStatus};
 use tokio::time::Instant;
 
 use super::super::State;
-use super::super::missing::Causes;
+use super::super::condition::Condition;
+use super::super::missing::{self, Causes};
 use super::super::query::Query;
 use super::super::sd::unknown_job;
-use super::super::target_state::TargetState;
 use super::super::targets::{Cursor, Kind, LOOKS, Scan, last_error};
 use super::super::url::{Outside, global_url};
-use super::super::words::{Moment, Tally, bytes, counted, fine, grouped};
+use super::super::words::{Moment, Tally, bytes, counted, fine, grouped, quoted};
 use super::count::Count;
-use super::cut::{self, Label, line, linked};
+use super::cut::{self, Label, as_fits, line, linked, written};
+use super::failures::{Failures, of_any};
 use super::link::link;
 use super::patience;
 use super::shell::{Shell, page, refusing};
 use crate::explain::{Scratch, Search, Words};
 use crate::problem::Problem;
-use crate::roster::confirmation::{Confirmation, Readings, until};
+use crate::roster::confirmation::{Confirmation, Readings};
 use crate::roster::hold::HoldReason;
 use crate::roster::reasons::why_no_targets;
 use crate::roster::view::{JobView, RosterView};
+use crate::scrape::ToScrape;
 
 /// The targets of a page unless the request says otherwise, and at most.
 const ROWS: usize = 100;
 const MOST_ROWS: usize = 1000;
 /// A page whose targets have many labels has fewer of them: this is how long what they say of themselves may be, in bytes, and what
 /// stands around each.
-const MOST_BYTES: usize = 120_000;
+const MOST_BYTES: usize = 100_000;
 const AROUND: usize = 600;
-/// And what a job has above its targets, and for each kind of error.
-const HEAD: usize = 300;
-const OF_KIND: usize = 300;
+/// And what a job has above its targets.
+const HEAD: usize = 800;
+const AROUND_COUNT: usize = 80;
 /// A longer address is no link: no browser or server takes it.
 const MOST_URL: usize = 2_000;
 /// So much of what is missing is named.
 const MOST_MISSING: usize = 20;
-/// Above so many jobs nobody looks for one in a list.
+/// And so many bytes.
+const WHY: usize = 8_000;
+/// Above so many jobs, or with longer names in bytes, nobody looks for one in a list.
 const MOST_OPTIONS: usize = 200;
+const MOST_OPTION_BYTES: usize = 20_000;
 /// So many targets are looked at, however little time there is.
 const LEAST: usize = 1024;
-/// So many kinds of errors are told of a job, each in so many characters.
-const KINDS: usize = 8;
-const KIND: usize = 100;
 
 #[derive(Template)]
 #[template(path = "targets.html")]
@@ -91,21 +93,18 @@ struct Group {
     job: Arc<str>,
     path: String,
     counts: Vec<Count>,
-    kinds: Vec<ErrorKind>,
+    /// What is wrong with those that are down.
+    errors: Vec<Failures>,
+    /// Those that are not told.
+    more_errors: usize,
     /// Why some of them are held: a word, and what it means.
     held: Vec<(&'static str, String)>,
     rows: Vec<Row>,
 }
 
-/// Equal errors of targets on a page.
-struct ErrorKind {
-    code: String,
-    words: String,
-    count: usize,
-    path: String,
-}
-
 struct Row {
+    /// The member that scrapes it, if that is another one.
+    member: String,
     health: &'static str,
     class: &'static str,
     misconfigured: bool,
@@ -141,7 +140,7 @@ struct HeldRow {
 /// What is asked for of the targets of jobs.
 struct Asked {
     search: Search,
-    state: Option<TargetState>,
+    state: Option<Condition>,
     error: Option<String>,
     limit: usize,
     patience: Duration,
@@ -153,13 +152,14 @@ impl Asked {
     }
 
     /// Whether any target of a job may be among them.
-    fn may_be_in(&self, job: &JobView, statuses: &Statuses) -> bool {
-        let tally = Tally::of(job, statuses);
+    fn may_be_in(&self, job: &JobView, statuses: &Statuses, scraped: &ToScrape) -> bool {
+        let tally = Tally::of(job, statuses, scraped);
         let of_state = match self.state {
-            Some(TargetState::Health(Health::Up)) => tally.up,
-            Some(TargetState::Health(Health::Down)) => tally.down,
-            Some(TargetState::Health(Health::Unknown)) => tally.unknown,
-            Some(TargetState::Held) => job.pages().held(),
+            Some(Condition::Health(Health::Up)) => tally.up,
+            Some(Condition::Health(Health::Down)) => tally.down,
+            // How those are that others scrape is not known here.
+            Some(Condition::Health(Health::Unknown)) => tally.unknown + tally.elsewhere,
+            Some(Condition::Held) => job.pages().held(),
             None if self.error.is_some() => tally.down,
             None => job.counts().targets,
         };
@@ -190,7 +190,7 @@ pub(in crate::api) async fn targets(Extract(state): Extract<Arc<State>>, uri: Ur
     };
     let asked = Asked {
         search,
-        state: TargetState::of(&query)?,
+        state: Condition::of(&query)?,
         error: query.get("error").map(str::to_owned),
         limit: query.count("limit")?.unwrap_or(ROWS).min(MOST_ROWS),
         patience: patience::of(&query)?,
@@ -210,20 +210,26 @@ pub(in crate::api) async fn targets(Extract(state): Extract<Arc<State>>, uri: Ur
     };
     let rows: usize = found.groups.iter().map(|group| group.rows.len()).sum();
     let filtered = asked.is_filtered(text);
+    let is_whole = wanted.iter().all(|job| job.missing().is_empty());
     let why = match &*wanted {
-        [job] if cursor.is_none() => why(&state, job, rows == 0 && !filtered),
-        _ => Vec::new(),
+        _ if cursor.is_some() => Vec::new(),
+        [job] => why(&state, job, rows == 0 && !filtered),
+        _ if is_whole => Vec::new(),
+        jobs => not_known(&state, jobs),
     };
     let shown = page(&Page {
         shell: Shell::of(&state, "/targets", "Targets").with_json("/api/v1/targets?state=active&limit=1000"),
         jobs: names(&view),
         job: job.to_owned(),
         health: query.get("health").unwrap_or_default().to_owned(),
-        healths: TargetState::ALL.map(TargetState::as_str),
+        healths: Condition::ALL.map(Condition::as_str),
         search: text.to_owned(),
         error: asked.error.unwrap_or_default(),
         idle: state.config.borrow().idle,
-        count: count(rows, filtered, found.is_cut, wrong.is_some()),
+        count: match &wrong {
+            None => count(rows, filtered, found.is_cut, is_whole),
+            Some(_) => String::new(),
+        },
         wrong,
         why,
         groups: found.groups,
@@ -241,33 +247,44 @@ pub(super) fn names(view: &RosterView) -> Vec<Arc<str>> {
     if jobs.len() > MOST_OPTIONS {
         return Vec::new();
     }
-    jobs.map(|job| Arc::clone(&job.spec().name)).collect()
+    let names: Vec<_> = jobs.map(|job| Arc::clone(&job.spec().name)).collect();
+    let bytes = names.iter().map(|name| written(name) + "<option></option>".len()).sum::<usize>();
+    if bytes > MOST_OPTION_BYTES { Vec::new() } else { names }
 }
 
 /// How many targets a page has, in words.
-fn count(rows: usize, filtered: bool, is_cut: bool, wrong: bool) -> String {
+fn count(rows: usize, filtered: bool, is_cut: bool, is_whole: bool) -> String {
     match rows {
-        _ if wrong => String::new(),
         0 if is_cut => "No target that was looked at is like that.".to_owned(),
+        0 if filtered && !is_whole => "No target that is known is like that.".to_owned(),
+        0 if !is_whole => "No targets are known yet.".to_owned(),
         0 if filtered => "No target is like that.".to_owned(),
         0 => "There are no targets.".to_owned(),
         rows => format!("{} on this page.", counted(rows, "target")),
     }
 }
 
+/// Of which jobs targets are not known, and why not.
+fn not_known(state: &State, jobs: &[Arc<JobView>]) -> Vec<String> {
+    let causes = Causes::of(state);
+    let unknown: Vec<_> = jobs.iter().filter(|job| !job.missing().is_empty()).collect();
+    let told = |job: &&Arc<JobView>| {
+        let told = missing::unknown(&quoted(&job.spec().name), &causes.explain(job.missing()));
+        line(&format!("Not {told}"))
+    };
+    let mut lines = as_fits(unknown.iter().take(MOST_MISSING).map(told), WHY, |line| written(line));
+    if let more @ 1.. = unknown.len() - lines.len() {
+        lines.push(format!("Nor are those of {}.", counted(more, "more job")));
+    }
+    lines
+}
+
 /// What is missing of a job; and if it has no target at all, why not.
 fn why(state: &State, job: &JobView, has_none: bool) -> Vec<String> {
-    let causes = Causes::of(state);
-    let missing = job.missing().iter().map(|missing| match (&missing.report, causes.get(&missing.provider)) {
-        (None, Some(cause)) => format!("{missing}: {cause} ({})", cause.code),
-        _ => missing.to_string(),
-    });
-    let mut lines: Vec<_> = missing.take(MOST_MISSING).collect();
-    if let more @ 1.. = job.missing().len().saturating_sub(MOST_MISSING) {
-        lines.push(format!("and {more} more"));
-    }
+    let missing = Causes::of(state).explain(job.missing());
+    let mut lines = cut::lines(missing.iter().map(ToString::to_string), MOST_MISSING, WHY);
     if has_none {
-        lines.extend(why_no_targets(job, LOOKS));
+        lines.extend(cut::lines(why_no_targets(job, LOOKS), usize::MAX, WHY));
         if lines.is_empty() {
             lines.push("What the job discovers by has reported, and found nothing.".to_owned());
         }
@@ -305,68 +322,65 @@ struct FoundRows {
 
 impl FoundRows {
     /// Adds a row. Returns about how long it is on the page, with what the group has for it.
-    fn push(&mut self, job: &JobView, row: Row, statuses: &Statuses) -> usize {
-        let (size, of_kind) = (row.size(), if row.code.is_empty() { 0 } else { OF_KIND });
+    fn push(&mut self, job: &JobView, row: Row, statuses: &Statuses, scraped: &ToScrape) -> usize {
+        let size = row.size();
         match self.groups.last_mut() {
             Some(group) if group.job == job.spec().name => {
                 group.rows.push(row);
-                size + if group.rows.len() > KINDS { 0 } else { of_kind }
+                size
             }
             _ => {
-                self.groups.push(Group::new(job, Tally::of(job, statuses), row));
-                size + HEAD + of_kind
+                let group = Group::new(job, statuses, scraped, row);
+                let head = group.size();
+                self.groups.push(group);
+                size + head
             }
         }
     }
 }
 
 impl Group {
-    fn new(job: &JobView, tally: Tally, row: Row) -> Self {
-        let name = Arc::clone(&job.spec().name);
+    fn new(job: &JobView, statuses: &Statuses, scraped: &ToScrape, row: Row) -> Self {
+        let (name, tally) = (Arc::clone(&job.spec().name), Tally::of(job, statuses, scraped));
+        let (errors, more_errors) = Failures::of(&name, statuses);
         let count = |what, number| Count::new(what, number, path(&name, what));
         let counts = [
             ("up", tally.up),
             ("down", tally.down),
             ("unknown", tally.unknown),
-            (TargetState::Held.as_str(), job.pages().held()),
+            (Condition::Held.as_str(), job.pages().held()),
         ];
         let counts = counts.into_iter().filter(|(_, number)| *number > 0);
         let counts = counts.map(|(what, number)| count(what, number)).collect();
-        Self { path: path(&name, ""), counts, kinds: Vec::new(), held: Vec::new(), rows: vec![row], job: name }
+        Self { path: path(&name, ""), counts, errors, more_errors, held: Vec::new(), rows: vec![row], job: name }
+    }
+
+    /// About how long what stands above its targets is on the page.
+    fn size(&self) -> usize {
+        let counts = self.counts.iter().map(|count| AROUND_COUNT + written(&count.path)).sum::<usize>();
+        HEAD + 2 * written(&self.job)
+            + written(&self.path)
+            + counts
+            + self.errors.iter().map(Failures::size).sum::<usize>()
     }
 
     /// Tells once why targets are held, and until when they are braked.
     fn tell_held(&mut self, braked: Option<Confirmation>, now: SystemTime) {
         let reasons: BTreeSet<_> = self.rows.iter().filter_map(|row| Some(row.held.as_ref()?.reason)).collect();
         let told = |reason: HoldReason| match braked.as_ref().filter(|_| reason == HoldReason::Braked) {
-            Some(Confirmation { confirm, expected }) => {
-                let expected = expected.map(|time| Moment::due(time, now).words);
-                format!("{}; held {}", reason.told(), until(confirm, expected.as_deref()))
+            Some(braked) => {
+                format!("{}; held {}", reason.told(), braked.told(|time| Moment::due(time, now).words))
             }
             None => reason.told().to_owned(),
         };
         self.held = reasons.into_iter().map(|reason| (reason.as_str(), told(reason))).collect();
     }
-
-    /// Tells equal errors together, the most frequent first.
-    fn count_kinds(&mut self) {
-        let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| !row.code.is_empty()) {
-            *kinds.entry((&row.code, &row.kind)).or_default() += 1;
-        }
-        let mut kinds: Vec<_> = kinds.into_iter().collect();
-        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let kind = |((code, words), count): ((&str, &str), usize)| {
-            let path = link("/targets", [("job", &*self.job), ("health", "down"), ("error", code)]);
-            ErrorKind { code: code.to_owned(), words: words.chars().take(KIND).collect(), count, path }
-        };
-        self.kinds = kinds.into_iter().take(KINDS).map(kind).collect();
-    }
 }
 
 /// The targets of a page, and where the next one begins.
 async fn find(state: &State, wanted: &[Arc<JobView>], start: Option<&Cursor>, asked: &Asked) -> FoundRows {
-    let jobs = wanted.iter().filter(|job| asked.may_be_in(job, &state.scrapes));
+    let scraped = state.scraped.now();
+    let jobs = wanted.iter().filter(|job| asked.may_be_in(job, &state.scrapes, &scraped));
     let mut scan = Scan::new(jobs.cloned().collect());
     if let Some(cursor) = start {
         scan.resume(cursor);
@@ -396,12 +410,13 @@ async fn find(state: &State, wanted: &[Arc<JobView>], start: Option<&Cursor>, as
             let job = scan.job(place);
             if let Some(labels) = scan.labels(place) {
                 let mut row = Row::of(job, labels, &status.unwrap_or_default(), &outside, now);
+                row.member = scraped.other(&job.spec().name, labels).map(|member| line(member)).unwrap_or_default();
                 row.held = scan.hold(place).map(|hold| HeldRow {
                     reason: hold.reason,
                     since: Moment::of(hold.since, now),
                     until: hold.until.filter(|_| hold.reason == HoldReason::Grace).map(|until| Moment::due(until, now)),
                 });
-                bytes += found.push(job, row, &state.scrapes);
+                bytes += found.push(job, row, &state.scrapes, &scraped);
             }
         }
         let here = scan.looked();
@@ -418,7 +433,9 @@ async fn find(state: &State, wanted: &[Arc<JobView>], start: Option<&Cursor>, as
             tokio::task::yield_now().await;
         }
     }
-    found.groups.iter_mut().for_each(Group::count_kinds);
+    for Group { errors, rows, .. } in &mut found.groups {
+        errors.iter_mut().for_each(|it| it.count_here(rows.iter().map(|row| (row.code.as_str(), row.kind.as_str()))));
+    }
     let braked = wanted.iter().filter(|job| job.braked().is_some());
     let braked: HashMap<_, _> = braked.map(|job| (&*job.spec().name, job)).collect();
     let providers = if braked.is_empty() { Vec::new() } else { state.providers.list() };
@@ -438,6 +455,7 @@ impl Row {
         let unsplit = global_url(target, &job.spec().params, outside, &mut reached).err();
         let down = status.error.as_ref().filter(|_| status.health == Health::Down);
         Self {
+            member: String::new(),
             health: status.health.as_str(),
             class: match status.health {
                 Health::Up => "up",
@@ -471,7 +489,7 @@ impl Row {
                 (error, None) => line(&error),
                 (error, Some(unsplit)) => line(&format!("{error}: {unsplit}")),
             },
-            kind: down.map(|report| line(report.causes.last().unwrap_or(&report.message))).unwrap_or_default(),
+            kind: down.map(|report| line(&of_any(report, target.address()))).unwrap_or_default(),
             code: down.map(|report| report.code.clone()).unwrap_or_default(),
             held: None,
             snoozed: status.snoozed_until.filter(|until| *until > now).map(|until| Moment::of(until, now)),
@@ -480,7 +498,8 @@ impl Row {
 
     /// About how long what it says is on the page.
     fn size(&self) -> usize {
-        let link = self.link.as_ref().map_or(0, String::len);
-        AROUND + 2 * self.url.len() + link + self.explained.len() + self.error.len() + cut::size(&self.labels)
+        let link = self.link.as_deref().map_or(0, written);
+        let texts = [&self.url, &self.url, &self.explained, &self.error, &self.code, &self.member];
+        AROUND + link + texts.iter().map(|text| written(text)).sum::<usize>() + cut::size(&self.labels)
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Tile {
     pub(super) bad: bool,
     pub(super) besides: String,
     pub(super) chart: Option<Chart>,
+    /// What the numbers of the chart are, where that is another thing.
+    pub(super) unit: &'static str,
 }
 
 /// All of them.
@@ -42,7 +44,11 @@ fn chart(what: &str, past: &[Point], now: usize, of: fn(&Point) -> usize) -> Opt
 fn targets(situation: &Situation, past: &[Point]) -> [Tile; 2] {
     let sum = |of: fn(&(Arc<JobView>, Tally)) -> usize| situation.jobs.iter().map(of).sum::<usize>();
     let (up, down) = (sum(|(_, tally)| tally.up), sum(|(_, tally)| tally.down));
-    let others = [(sum(|(_, tally)| tally.unknown), "not scraped yet"), (sum(|(job, _)| job.pages().held()), "held")];
+    let others = [
+        (sum(|(_, tally)| tally.unknown), "not scraped yet"),
+        (sum(|(_, tally)| tally.elsewhere), "scraped by other members"),
+        (sum(|(job, _)| job.pages().held()), "held"),
+    ];
     let others =
         others.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", number(*count)));
     let others = others.collect::<Vec<_>>().join(", ");
@@ -55,6 +61,7 @@ fn targets(situation: &Situation, past: &[Point]) -> [Tile; 2] {
         bad: false,
         besides: of_all,
         chart: chart("Targets up", past, up, |point| point.up),
+        unit: "",
     };
     let down = Tile {
         what: "Down",
@@ -63,6 +70,7 @@ fn targets(situation: &Situation, past: &[Point]) -> [Tile; 2] {
         bad: down > 0,
         besides: if others.is_empty() { "none is held".to_owned() } else { others },
         chart: chart("Targets down", past, down, |point| point.down),
+        unit: "",
     };
     [up, down]
 }
@@ -83,6 +91,7 @@ fn providers(situation: &Situation, past: &[Point]) -> Tile {
         bad: synced < all.len(),
         besides: format!("{} found{unread}", counted(found, "target")),
         chart: chart("Targets", past, found, |point| point.targets),
+        unit: "",
     }
 }
 
@@ -96,5 +105,6 @@ fn samples(situation: &Situation, past: &[Point]) -> Tile {
         bad: false,
         besides: format!("{} wait to be sent", grouped(sum(|endpoint| endpoint.pending_samples))),
         chart: Chart::of("Samples sent a minute over the last day", &a_minute, POINTS),
+        unit: " a minute",
     }
 }

@@ -7,10 +7,11 @@ use rosterd_discovery::{ProviderKey, ProviderStatus};
 use rosterd_model::{Coded, Report};
 
 use super::super::words::{Moment, bytes, coarse, counted, grouped, quoted};
+use super::failures::most_frequent;
 use super::link::link;
 use super::situation::Situation;
 use crate::roster::brake::Confirm;
-use crate::roster::confirmation::{Confirmation, Readings, keeping, until};
+use crate::roster::confirmation::{Confirmation, Readings, keeping};
 use crate::roster::emptied::{ConfirmedBy, Emptied};
 use crate::roster::holding;
 use crate::roster::presence::Presence;
@@ -167,7 +168,11 @@ fn of_jobs(situation: &Situation, told: &HashSet<&ProviderKey>) -> Vec<Trouble> 
                 1 => format!("The only target of {name} is down."),
                 many => format!("All {} targets of {name} are down.", grouped(many as u64)),
             };
-            all.push(Trouble { grave: true, what, path: path("down"), ..Trouble::default() });
+            let why = most_frequent(job, &situation.scrapes).map(|(count, code, words)| {
+                let often = if count == tally.down { String::new() } else { format!("Most often, {}: ", times(count)) };
+                Trouble { why: format!("{often}{words}"), code, ..Trouble::default() }
+            });
+            all.push(Trouble { grave: true, what, path: path("down"), ..why.unwrap_or_default() });
         }
         if let Some(emptied) = situation.view.emptied(&job.spec().name) {
             all.push(of_emptied(&job.spec().name, emptied, situation));
@@ -195,6 +200,10 @@ fn of_jobs(situation: &Situation, told: &HashSet<&ProviderKey>) -> Vec<Trouble> 
         }));
     }
     all
+}
+
+fn times(count: usize) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{} times", grouped(count as u64)) }
 }
 
 /// That nothing is left of a job since its brake let go.
@@ -231,10 +240,9 @@ fn of_brake(job: &JobView, since: SystemTime, readings: &Readings<'_>, situation
     let are = if braked == 1 { "is" } else { "are" };
     let confirmation = Confirmation::of(job, readings, situation.now);
     let is_kept = confirmation.as_ref().is_none_or(|it| it.confirm == Confirm::Never.to_string());
-    let until = confirmation.map(|Confirmation { confirm, expected }| {
-        let expected = expected.map(|time| Moment::due(time, situation.now).words);
+    let until = confirmation.map(|confirmation| {
         let sooner = if is_kept { "" } else { ", or until you let go" };
-        format!("Held {}{sooner}.", until(&confirm, expected.as_deref()))
+        format!("Held {}{sooner}.", confirmation.told(|time| Moment::due(time, situation.now).words))
     });
     Trouble {
         what: format!("{held} of {targets} of {} {are} braked: {}.", quoted(name), gone(braked)),
@@ -248,7 +256,8 @@ fn of_brake(job: &JobView, since: SystemTime, readings: &Readings<'_>, situation
 
 fn of_publications(situation: &Situation) -> impl Iterator<Item = Trouble> {
     situation.publications.iter().filter_map(|publication| {
-        let error = publication.worker.last_error.as_ref()?;
+        let worker = &publication.worker;
+        let error = worker.last_error.as_ref().or_else(|| situation.failed.get(&*worker.id.to_string()))?;
         let what = format!("{} could not be published.", publication.worker.id);
         Some(Trouble { grave: true, what, path: "/publications".to_owned(), ..reported(error) })
     })

@@ -16,6 +16,7 @@ use super::super::State;
 use super::super::query::Query;
 use super::super::sd::unknown_job;
 use super::super::targets::Cursor;
+use super::cut;
 use super::entries;
 use super::shell::{Shell, page, refusing};
 use super::story::Story;
@@ -30,6 +31,10 @@ const MOST_RULES: usize = 200;
 const MOST_RULE_BYTES: usize = 64 * 1024;
 /// So many bytes of labels are tried at most, in any step.
 const MOST_BYTES: usize = 64 * 1024;
+/// Rules and labels up to these sizes, as they are written, stand on the page again; and so much of what is wrong with them.
+pub(super) const REPEATED_RULES: usize = 40_000;
+const REPEATED: usize = 50_000;
+pub(super) const WRONG: usize = 10_000;
 
 #[derive(Template)]
 #[template(path = "workbench.html")]
@@ -45,6 +50,8 @@ struct Page {
 struct Bench {
     rules: String,
     labels: String,
+    /// Whether a text is too long to stand on the page again.
+    is_left_out: bool,
     wrong: Vec<String>,
     tried: Option<Story>,
     /// What the rules of the job itself make of it, where others are tried.
@@ -77,7 +84,8 @@ impl Bench {
     /// Tries rules on labels: those of the job unless others are given. `wrong` is what is wrong already.
     fn of(job: Option<&JobSpec>, rules: Option<String>, labels: String, wrong: Option<String>) -> Self {
         let mut wrong: Vec<_> = wrong.into_iter().collect();
-        let rules = rules.or_else(|| Some(written(&job?.rules))).unwrap_or_default();
+        let given = rules.filter(|given| !given.trim().is_empty());
+        let rules = given.or_else(|| Some(written(&job?.rules))).unwrap_or_default();
         let compiled = compile(&rules).map_err(|problems| wrong.extend(problems)).ok();
         if labels.len() > MOST_BYTES {
             let (kib, most) = (labels.len() >> 10, MOST_BYTES >> 10);
@@ -97,10 +105,23 @@ impl Bench {
             }
             _ => None,
         };
-        let shown = |text: String, most| if text.len() > most { String::new() } else { text };
-        let (rules, labels) = (shown(rules, MOST_RULE_BYTES), shown(labels, MOST_BYTES));
-        Self { rules, labels, wrong, tried: tried.as_ref().map(Story::of), own }
+        let (rules, labels) = (repeated(rules, REPEATED_RULES), repeated(labels, REPEATED));
+        let is_left_out = rules.is_none() || labels.is_none();
+        let (rules, labels) = (rules.unwrap_or_default(), labels.unwrap_or_default());
+        Self {
+            rules,
+            labels,
+            is_left_out,
+            wrong: cut::lines(wrong, usize::MAX, WRONG),
+            tried: tried.as_ref().map(Story::of),
+            own,
+        }
     }
+}
+
+/// A text that was given, where it is not too long to be repeated.
+pub(super) fn repeated(text: String, most: usize) -> Option<String> {
+    Some(text).filter(|text| cut::written(text) <= most)
 }
 
 /// What is wrong with rules that would make too much of labels.
@@ -139,7 +160,7 @@ pub(super) fn compile(text: &str) -> Result<Rules, Vec<String>> {
     if text.trim().is_empty() {
         return Ok(Rules::default());
     }
-    if is_too_long(text) {
+    if text.len() > MOST_RULE_BYTES {
         let (kib, most) = (text.len() >> 10, MOST_RULE_BYTES >> 10);
         return Err(vec![format!("{kib} KiB of rules are too much to try at once: at most {most} KiB")]);
     }
@@ -149,11 +170,6 @@ pub(super) fn compile(text: &str) -> Result<Rules, Vec<String>> {
         0..=MOST_RULES => Ok(rules),
         many => Err(vec![format!("{many} rules are too many to try at once: at most {MOST_RULES}")]),
     }
-}
-
-/// Whether rules are longer than any that are tried.
-pub(super) fn is_too_long(rules: &str) -> bool {
-    rules.len() > MOST_RULE_BYTES
 }
 
 /// The discovered labels at a place, a line for each; none where there is nothing any more.

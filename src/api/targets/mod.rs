@@ -5,6 +5,7 @@ mod cursor; // where a page begins
 mod scan; // through the entries, in short steps
 mod write; // one target as JSON
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -21,9 +22,10 @@ use rosterd_scrape::{Statuses, TargetStatus};
 use rosterd_tasks::by_size;
 
 use super::State;
+use super::condition::Condition;
+use super::missing::{Causes, MissingSource};
 use super::query::Query;
 use super::sd::unknown_job;
-use super::target_state::TargetState;
 use super::url::Outside;
 use crate::explain::{Scratch, Search};
 use crate::problem::Problem;
@@ -31,6 +33,7 @@ use crate::publish::encode::{object, string};
 use crate::roster::block::{self, Walk};
 use crate::roster::target::Entry;
 use crate::roster::view::JobView;
+use crate::scrape::ToScrape;
 
 pub(super) use cursor::Cursor;
 pub(super) use scan::{Kind, Scan};
@@ -48,21 +51,25 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
     let query = Query::of(&uri);
     let limit = query.count("limit")?;
     let start = query.get("cursor").map(Cursor::decode).transpose()?;
-    let (of_state, search) = (TargetState::of(&query)?, query.search("search")?);
+    let (of_state, search) = (Condition::of(&query)?, query.search("search")?);
     let section = query.get("state").unwrap_or("any").to_lowercase();
     let view = state.roster.view();
     let all: Vec<_> = view.jobs().cloned().collect();
     // Prometheus lists nothing of a job that there is not; who names it as we do hears that.
     let known = |name| view.job(name).map(|job| &*job.spec().name).ok_or_else(|| unknown_job(&view, name));
     let wanted = query.get("job").map(known).transpose()?.or_else(|| query.get("scrapePool"));
-    let jobs = all.iter().filter(|job| wanted.is_none_or(|wanted| &*job.spec().name == wanted)).cloned().collect();
+    let jobs: Vec<_> =
+        all.iter().filter(|job| wanted.is_none_or(|wanted| &*job.spec().name == wanted)).cloned().collect();
+    let active = matches!(section.as_str(), "any" | "active");
+    // Those who turn pages have heard it.
+    let missing = if active && start.is_none() { missing_of(&state, &jobs) } else { BTreeMap::new() };
     let writer = Writer {
         all,
         scan: Scan::new(jobs),
         statuses: state.scrapes.clone(),
         now: SystemTime::now(),
         outside: Outside::new(&state.external_url, state.listen_port),
-        active: matches!(section.as_str(), "any" | "active"),
+        active,
         // What was dropped has no health, is not held, and has no final labels.
         dropped: matches!(section.as_str(), "any" | "dropped") && of_state.is_none() && search.is_all(),
         wanted: of_state,
@@ -70,6 +77,8 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
         scratch: Scratch::default(),
         left: limit,
         idle: state.config.borrow().idle,
+        scraped: state.scraped.now(),
+        missing,
         section: Section::Start,
         comma: false,
         walk: None,
@@ -78,6 +87,16 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
         url: String::new(),
     };
     Ok(json(writer.starting_at(start)))
+}
+
+/// What is missing of these jobs, by the names of those that lack something.
+fn missing_of(state: &State, jobs: &[Arc<JobView>]) -> BTreeMap<Arc<str>, Vec<MissingSource>> {
+    let unknown: Vec<_> = jobs.iter().filter(|job| !job.missing().is_empty()).collect();
+    if unknown.is_empty() {
+        return BTreeMap::new();
+    }
+    let causes = Causes::of(state);
+    unknown.into_iter().map(|job| (Arc::clone(&job.spec().name), causes.explain(job.missing()))).collect()
 }
 
 /// What writes an answer in pieces, which may be empty.
@@ -132,13 +151,16 @@ struct Writer {
     active: bool,
     dropped: bool,
     /// How the targets are that are asked for.
-    wanted: Option<TargetState>,
+    wanted: Option<Condition>,
     search: Search,
     scratch: Scratch,
     /// How many targets may still be written.
     left: Option<usize>,
     /// Why nothing is scraped, if nothing is.
     idle: Option<&'static str>,
+    scraped: Arc<ToScrape>,
+    /// What is missing of jobs, by their names.
+    missing: BTreeMap<Arc<str>, Vec<MissingSource>>,
     section: Section,
     /// Whether something stands before the next target.
     comma: bool,
@@ -221,6 +243,10 @@ impl Writer {
                 if let Some(cursor) = &self.next {
                     out.extend_from_slice(b",\"nextCursor\":");
                     string(&cursor.encode(), out);
+                }
+                if let (false, Ok(missing)) = (self.missing.is_empty(), serde_json::to_vec(&self.missing)) {
+                    out.extend_from_slice(b",\"missing\":");
+                    out.extend_from_slice(&missing);
                 }
                 out.push(b'}');
                 if let Some(why) = self.idle {
@@ -316,7 +342,8 @@ impl Writer {
         match &block.entries()[place.entry] {
             Entry::Active(found) => {
                 let (outside, held) = (&self.outside, job.hold(block, place.entry));
-                write::Active { job, labels: found, status: &status, held, outside, now: self.now }
+                let member = self.scraped.other(&job.spec().name, found);
+                write::Active { job, labels: found, status: &status, member, held, outside, now: self.now }
                     .write(&mut self.url, out);
             }
             _ => {

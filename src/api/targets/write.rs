@@ -1,5 +1,6 @@
 //! One target as JSON. The members are those of Prometheus, and a few of our own for a target that is down.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rosterd_model::target::{Target, scrape_url};
@@ -17,6 +18,8 @@ pub(super) struct Active<'a> {
     pub(super) job: &'a JobView,
     pub(super) labels: &'a Labels,
     pub(super) status: &'a TargetStatus,
+    /// The member that scrapes it, if that is another one.
+    pub(super) member: Option<&'a Arc<str>>,
     /// Why it is there although its source does not say so now.
     pub(super) held: Option<Hold>,
     pub(super) outside: &'a Outside,
@@ -51,6 +54,9 @@ impl Active<'_> {
         member("health", self.status.health.as_str(), out);
         member("scrapeInterval", target.interval(), out);
         member("scrapeTimeout", target.timeout(), out);
+        if let Some(name) = self.member {
+            member("member", name, out);
+        }
         if let Some(hold) = self.held {
             out.extend_from_slice(b",\"held\":{\"reason\":");
             string(hold.reason.as_str(), out);

@@ -53,13 +53,18 @@ impl Face {
     async fn holds_of(&self, confirm: Confirm, attention: &Attention) {
         let brake = Brake { share: 0.5, min_targets: 4, window: Duration::from_secs(600), confirm };
         let keeping = Keeping { brake: Some(brake), grace: Duration::ZERO };
-        let jobs = vec![JobSpec { keeping, ..job("one", "static/1", "[]") }];
-        self.handle.set_jobs(jobs, Duration::from_secs(300)).await;
-        self.reads_as(&["a:1", "b:1", "c:1", "d:1"], attention).await;
+        self.holds_under(keeping, attention).await;
         journal::told(self, "/api/v1/journal?kind=added&job=one", 4).await;
         if confirm == Confirm::Reading {
             self.reads_as(&["a:1"], attention).await;
         }
+    }
+
+    /// Gives a job four targets, which are kept like this.
+    async fn holds_under(&self, keeping: Keeping, attention: &Attention) {
+        let jobs = vec![JobSpec { keeping, ..job("one", "static/1", "[]") }];
+        self.handle.set_jobs(jobs, Duration::from_secs(300)).await;
+        self.reads_as(&["a:1", "b:1", "c:1", "d:1"], attention).await;
     }
 
     /// A source is read as a whole, and has these.
@@ -97,7 +102,8 @@ fn a_removal_that_is_held_is_told_and_let_go_of() {
             (told.as_array().unwrap().len(), first),
             (
                 1,
-                json!({"job": "one", "held": 3, "targets": 4, "since": null, "confirm": "never", "expected": null,
+                json!({"job": "one", "held": 3, "targets": 4, "since": null, "confirm": "never", "watched": false,
+                       "expected": null, "graceUntil": null,
                        "release": "rosterd brake release one",
                        "keep": "rosterd: {jobs: {one: {brake: {confirm: never}}}}",
                        "providers": [{"provider": "static/1", "held": 3}]})
@@ -229,6 +235,50 @@ fn a_source_that_is_watched_is_expected_to_confirm_within_a_minute_whenever_it_i
         let told = &face.json("/api/v1/brake").await["data"]["brakes"][0];
         let time = |name: &str| told[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
         assert_eq!(time("expected").duration_since(time("since")).as_secs(), 60);
+        assert_eq!((&told["watched"], &told["graceUntil"]), (&json!(true), &Value::Null));
+        let ends = "until its source has not taken it back for a minute, expected in";
+        for path in ["/", "/targets?job=one", "/explain?q=b:1"] {
+            let page = face.get(path).await.text().await.unwrap();
+            assert!(page.contains(ends), "{path}: {page}");
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
+fn what_is_confirmed_is_told_to_stay_in_its_time_of_grace() {
+    leak_checked_live(async || {
+        let face = read_next(SystemTime::now() + Duration::from_secs(30)).await;
+        let brake = Brake { share: 0.5, min_targets: 4, window: Duration::from_secs(600), confirm: Confirm::Reading };
+        let keeping = Keeping { brake: Some(brake), grace: Duration::from_secs(90) };
+        face.holds_under(keeping, &Attention::of_polling()).await;
+        face.reads(&["a:1"]).await;
+        let told = &face.json("/api/v1/brake").await["data"]["brakes"][0];
+        let time = |name: &str| told[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        assert_eq!(time("graceUntil").duration_since(time("since")).as_secs(), 90);
+        let explained = face.json("/api/v1/explain?q=b:1").await["data"]["found"][0]["held"].clone();
+        assert!(explained["graceUntil"].is_string() && explained.get("watched").is_none(), "{explained}");
+        for path in ["/", "/targets?job=one", "/explain?q=b:1"] {
+            let page = face.get(path).await.text().await.unwrap();
+            assert!(page.contains(", and then in the time of grace, over in 1m"), "{path}: {page}");
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
+fn the_page_that_explains_a_braked_target_has_the_ways_out() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.holds(Confirm::Reading).await;
+        let page = async |q: &str| face.get(&format!("/explain?q={q}")).await.text().await.unwrap();
+        let [held, said] = [page("b:1").await, page("a:1").await];
+        for text in [
+            "<form method=\"post\" action=\"/brake/release?job=one\"><button type=\"submit\">Let all of it go</button>",
+            "write <code>rosterd: {jobs: {one: {brake: {confirm: never}}}}</code> into the configuration",
+        ] {
+            assert!(held.contains(text) && !said.contains(text), "{text}: {held} {said}");
+        }
         face.stop().await;
     });
 }

@@ -235,6 +235,7 @@ fn the_time_is_over_within_a_group_however_large_it_is() {
                 publications: Vec::new(),
                 served: ServedLists::default(),
                 idle: None,
+                scraped: Default::default(),
                 now: SystemTime::UNIX_EPOCH,
             };
             let told = known.explain(finder);
@@ -342,7 +343,6 @@ fn what_cannot_be_asked_is_refused() {
         for (query, code) in [
             ("", "web_missing_parameter"),
             ("q=%7Bx", "web_bad_parameter"),
-            ("q=a&job=tow", "web_bad_parameter"),
             ("q=a&limit=0", "web_bad_parameter"),
             ("q=a&timeout=x", "web_bad_parameter"),
         ] {
@@ -350,6 +350,9 @@ fn what_cannot_be_asked_is_refused() {
             assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{query}");
             assert_eq!(json_of(refused).await["code"], Value::from(code), "{query}");
         }
+        let unknown = face.get("/api/v1/explain?q=a&job=tow").await;
+        assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+        assert_eq!(json_of(unknown).await["code"], "roster_unknown_job");
         face.stop().await;
     });
 }

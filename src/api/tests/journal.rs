@@ -45,7 +45,7 @@ fn a_job_that_neither_the_roster_nor_the_journal_knows_is_refused() {
         told(&face, "/api/v1/journal?kind=added", 2).await;
         face.handle.set_jobs(vec![job("two", "static/1", "[]")], Duration::from_secs(300)).await;
         told(&face, "/api/v1/journal?job=one&kind=removed", 2).await;
-        for path in ["/api/v1/journal?", "/api/v1/roster?", "/api/v1/targets?"] {
+        for path in ["/api/v1/journal?", "/api/v1/roster?", "/api/v1/targets?", "/api/v1/explain?q=a:1&"] {
             let answer = face.get(&format!("{path}job=twoo")).await;
             assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
             let error = json_of(answer).await;
@@ -56,6 +56,13 @@ fn a_job_that_neither_the_roster_nor_the_journal_knows_is_refused() {
             let gone = face.get(&format!("{path}job=one")).await.status();
             assert_eq!(gone == StatusCode::OK, path != "/api/v1/targets?", "{path}");
         }
+        let explained = face.get("/explain?q=a:1&job=one").await;
+        assert_eq!(explained.status(), StatusCode::OK);
+        assert!(explained.text().await.unwrap().contains("a:1 of job one is gone"));
+        let lately = face.json("/api/v1/journal?job=one&kind=removed&from=2h").await["data"]["events"].clone();
+        assert_eq!(lately.as_array().map(Vec::len), Some(2), "{lately}");
+        let later = face.get("/journal?job=one&kind=removed&from=2h").await;
+        assert!(later.text().await.unwrap().contains(">removed</span>"));
         let nothing = face.json("/api/v1/journal?job=one&kind=up").await["data"]["events"].clone();
         assert_eq!(nothing, json!([]), "it is known, and had none of these");
         let both = face.get("/api/v1/journal?job=two&job=nope").await.status();
@@ -105,6 +112,17 @@ fn what_cannot_be_meant_is_refused_with_what_can() {
             let answer = face.get(path).await;
             assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path}");
             assert_eq!(json_of(answer).await["code"], "web_bad_parameter", "{path}");
+        }
+        for (path, meant) in [
+            ("/api/v1/journal?kind=added,reload", "it is one of added, changed, "),
+            ("/api/v1/journal?kind=added,reload", ", damaged; did you mean `reloaded`?"),
+            ("/api/v1/targets?health=don", "it is one of up, down, unknown, held; did you mean `down`?"),
+            ("/api/v1/operations?state=fail", "it is one of enqueued, in_flight, failed, done; did you mean `failed`?"),
+            ("/api/v1/top?by=sample", "it is one of samples, bytes, duration, failures; did you mean `samples`?"),
+        ] {
+            let said = json_of(face.get(path).await).await;
+            assert_eq!(said["code"], "web_bad_parameter", "{path}");
+            assert!(said["message"].as_str().is_some_and(|message| message.contains(meant)), "{path}: {said}");
         }
         let early = face.get("/api/v1/roster?at=1").await;
         assert_eq!(early.status(), StatusCode::NOT_FOUND);

@@ -8,6 +8,7 @@ mod roster;
 mod scrapes;
 mod sd;
 mod sizes;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -67,13 +68,13 @@ impl Face {
         let handle = Roster::start(&roster, Arc::new(MemoryBlocks::new()), metrics, Clock::system(), reported);
         let metrics = crate::journal::metrics::Metrics::register(&registry).unwrap();
         let settings = crate::journal::Settings { retention: Duration::from_secs(3600), max_size: 1 << 24 };
-        let journal = Journal::start(&roster, &handle, None, Some(settings), Arc::new(Vec::new), metrics);
+        let journal = Journal::start(&roster, &handle, None, Some(settings), Arc::new(Vec::new), None, metrics);
         let mut state = State {
             journal,
             roster: handle.clone(),
             providers: Providers::new(Vec::new),
             scrapes: Default::default(),
-            scraped: crate::scrape::ScrapedJobs::new(|_| None),
+            scraped: crate::scrape::ScrapedJobs::new(Default::default),
             trends: Default::default(),
             publications: crate::publish::Publications::new(Vec::new),
             served: Default::default(),

@@ -60,15 +60,20 @@ fn targets_are_told_as_by_prometheus() {
             let data = json!({"activeTargets": active, "droppedTargets": dropped, "droppedTargetCounts": counts});
             json!({"status": "success", "data": data})
         };
-        assert_eq!(json_of(response).await, answer(&active, &dropped, &counts));
+        // Of ours besides: what is missing of those that were asked for.
+        let lacking = |mut answer: Value| {
+            answer["data"]["missing"] = json!({"two": [{"provider": "dns/2", "overdue": false}]});
+            answer
+        };
+        assert_eq!(json_of(response).await, lacking(answer(&active, &dropped, &counts)));
         let none = json!([]);
         for (query, expected) in [
-            ("state=any", answer(&active, &dropped, &counts)),
-            ("state=Active", answer(&active, &none, &Value::Null)),
+            ("state=any", lacking(answer(&active, &dropped, &counts))),
+            ("state=Active", lacking(answer(&active, &none, &Value::Null))),
             ("state=dropped", answer(&none, &dropped, &counts)),
             ("state=other", answer(&none, &none, &Value::Null)),
             ("scrapePool=one", answer(&active, &dropped, &counts)),
-            ("scrapePool=two", answer(&none, &none, &counts)),
+            ("scrapePool=two", lacking(answer(&none, &none, &counts))),
             ("scrapePool=three", answer(&none, &none, &counts)),
         ] {
             assert_eq!(face.json(&format!("/api/v1/targets?{query}")).await, expected, "{query}");
@@ -273,7 +278,10 @@ fn a_job_is_no_better_than_its_providers() {
         let stale =
             "<span class=\"badge warn\">stale</span> static <span class=\"sub\">1 of 1 provider cannot be read</span>";
         assert!(page.contains(stale), "{page}");
-        assert!(page.contains("<span class=\"badge up\">synced</span> static</td>"), "the other one can: {page}");
+        assert!(
+            page.contains("<span class=\"badge up\">synced</span> static</span></td>"),
+            "the other one can: {page}"
+        );
         let told = "<b>static/1 of “two” cannot be read: its targets stay as they were.</b>";
         assert!(page.contains(told) && page.contains(">1 problem</a>"), "{page}");
         let code = "<a href=\"https://";
@@ -304,7 +312,7 @@ fn providers_are_told_with_what_they_read_and_when() {
         let provider = face.json("/api/v1/providers").await["data"]["providers"][0].clone();
         assert_eq!(provider["reads"], json!({"url": ["http://h/<x>"], "files": ["a", "b", "c", "d"]}));
         let page = face.get("/service-discovery").await.text().await.unwrap();
-        assert!(page.contains("url http://h/&#60;x&#62;; files a, b, c and 1 more</td>"), "{page}");
+        assert!(page.contains("url http://h/&#60;x&#62;; files a, b, c and 1 more</span></td>"), "{page}");
         assert!(page.contains(">1h ago</time>") && page.contains(">in 59m"), "{page}");
         face.stop().await;
     });
@@ -396,9 +404,10 @@ fn watches_are_told_with_who_shares_them_and_how_they_are() {
         let page = face.get("/service-discovery").await.text().await.unwrap();
         let row = |words: &str| page.find(words).unwrap_or_else(|| panic!("no {words} in {page}"));
         let good = row(
-            "pods where app=x and spec.nodeName=n</th><td role=\"cell\" class=\"wide\" data-h=\"jobs\">one, two</td>",
+            "pods where app=x and spec.nodeName=n</th><td role=\"cell\" class=\"words\" data-h=\"jobs\"><span>one, two</span></td>",
         );
-        let bad = row("pods in &#60;a&#62;</th><td role=\"cell\" class=\"wide\" data-h=\"jobs\">two</td>");
+        let bad =
+            row("pods in &#60;a&#62;</th><td role=\"cell\" class=\"words\" data-h=\"jobs\"><span>two</span></td>");
         assert!(page.contains("<span class=\"badge down\">unread</span>"), "{page}");
         assert!(bad < good, "what does not go well comes first");
         assert_eq!(page.matches("pods where").count(), 1, "what is shared is shown once");
@@ -462,14 +471,27 @@ fn a_job_without_targets_says_why() {
         assert!(!unknown.contains("has reported, and found nothing"), "{unknown}");
         let empty = told("job=three").await;
         assert!(empty.contains("<li>What the job discovers by has reported, and found nothing.</li>"), "{empty}");
-        for page in [&dropped, &unknown, &empty] {
+        for page in [&dropped, &empty] {
             assert!(page.contains("There are no targets.") && !page.contains("No target is like that."), "{page}");
         }
+        assert!(unknown.contains("No targets are known yet.") && !unknown.contains("There are no"), "{unknown}");
+        let all = told("").await;
+        let line = "<li>Not all targets of “two” are known yet: dns/2 has not reported: cannot reach &#60;dns&#62;";
+        assert!(all.contains(line) && all.contains("No targets are known yet."), "{all}");
+        assert!(!all.contains("of “one” are not") && !all.contains("of “three” are not"), "{all}");
+        let searched = told("search=x").await;
+        assert!(searched.contains(line) && searched.contains("No target that is known is like that."), "{searched}");
+        let data = face.json("/api/v1/targets?state=active").await["data"].clone();
+        let missing = &data["missing"]["two"][0];
+        assert_eq!((&missing["provider"], &missing["error"]["code"]), (&json!("dns/2"), &json!("sd_unreachable")));
+        assert_eq!(data["missing"].as_object().unwrap().len(), 1);
+        assert_eq!(face.json("/api/v1/targets?job=one").await["data"]["missing"], Value::Null);
         // Who looks for some of them is told that there are none of these, and what is missing.
         let searched = told("job=one&search=x").await;
         assert!(searched.contains("No target is like that.") && !searched.contains("dropped, by rule"), "{searched}");
         face.report("dns/2", vec![group("s", &["a:1"])]).await;
         let known = told("job=two").await;
+        assert_eq!(face.json("/api/v1/targets").await["data"]["missing"], Value::Null);
         assert!(!known.contains("has not reported") && known.contains("1 target on this page."), "{known}");
         face.stop().await;
     });

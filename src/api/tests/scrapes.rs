@@ -397,12 +397,34 @@ fn the_targets_page_shows_health_in_words_and_escapes_what_it_is_told() {
             "#scrape_unreachable",
             "never <span class=\"small sub\">every 1m</span>",
             ">1 up</a>",
-            "health=down&#38;error=scrape_unreachable\">2 × connection refused</a>",
+            "health=down&#38;error=scrape_unreachable\">2 down</a> by <a href=",
+            "\"sub\">2 × connection refused</span>",
             "4 targets on this page.",
         ] {
             assert!(page.contains(text), "{text} is missing in {page}");
         }
         assert!(!page.contains("<b>") && !page.contains("<a>"), "{page}");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn what_targets_are_down_by_is_counted_in_the_whole_job_and_told_where_all_are() {
+    leak_checked_live(async || {
+        let names = ["a", "b", "c"];
+        let told = names.map(|name| (Arc::from("one"), target("one", name), down(Priority::Retry)));
+        let face = Face::start(|state| state.scrapes = Statuses::from_iter(told)).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
+        face.report("static/1", vec![group("s", &names)]).await;
+        let page = face.get("/targets?limit=1").await.text().await.unwrap();
+        for text in [">3 down</a> by <a href=", ", on this page <span class=\"sub\">1 × connection refused</span>"] {
+            assert!(page.contains(text), "{text} is missing in {page}");
+        }
+        let overview = face.get("/").await.text().await.unwrap();
+        for text in ["<b>All 3 targets of “one” are down.</b>\n<div>connection refused</div>", "#scrape_unreachable\">"]
+        {
+            assert!(overview.contains(text), "{text} is missing in {overview}");
+        }
         face.stop().await;
     });
 }

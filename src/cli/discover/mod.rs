@@ -33,7 +33,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     timeout: Duration,
     /// How to print: a table on a terminal, otherwise json
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
     output: Option<Output>,
     /// Print target groups as they were discovered, instead of targets after relabelling
     #[arg(long)]

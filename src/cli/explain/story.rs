@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use rosterd_model::Report;
 
-use crate::api::words::{Moment, counted, fine, grouped};
+use crate::api::words::{Moment, counted, fine, grouped, source_of};
 use crate::cli::colour::Colour;
 use crate::cli::{journal, trace};
 use crate::explain::{Became, Explanation, Failing, Found, Gone, Origin, Published, Scrape, Target, Time, Unsure};
@@ -63,21 +63,33 @@ impl Story {
         self.line("");
     }
 
-    fn origin(&mut self, Origin { provider, source, group, presence, last_success, failing }: &Origin) {
+    fn origin(&mut self, Origin { provider, source, group, presence, last_success, failing, warning }: &Origin) {
         let group = if group.is_empty() { String::new() } else { format!(", group {group}") };
         let presence = presence.map_or("replaced: it runs no more", |presence| presence.as_str());
         let read = last_success.map(|time| format!(", read as a whole {}", self.ago(time))).unwrap_or_default();
-        self.says("found by", &format!("{provider}, source {source}{group}"));
+        let source = match source_of(provider, source) {
+            named if named == *source => format!("source {named}"),
+            entry => entry,
+        };
+        self.says("found by", &format!("{provider}, {source}{group}"));
         self.says("", &format!("{presence}{read}"));
         if let Some(failing) = failing {
             let failing = self.failing(failing);
             self.says("", &failing);
         }
+        if let Some(warning) = warning {
+            let warning = self.warning(warning);
+            self.says("", &warning);
+        }
     }
 
     fn target(&mut self, target: &Target, idle: Option<&str>) {
         if target.origins > 1 {
-            let others: Vec<_> = target.merged.iter().map(|it| format!("{} of {}", it.source, it.provider)).collect();
+            let others: Vec<_> = target
+                .merged
+                .iter()
+                .map(|it| format!("{} of {}", source_of(&it.provider, &it.source), it.provider))
+                .collect();
             self.says("merged", &format!("of {} entries, with {}", target.origins, others.join(", ")));
         }
         for other in &target.same_url {
@@ -95,9 +107,10 @@ impl Story {
                 self.says("", "rosterd brake list tells how to keep it, or let it go");
             }
         }
-        match &target.scrape {
-            Some(scrape) => self.scrape(scrape),
-            None => {
+        match (&target.scrape, &target.member) {
+            (Some(scrape), _) => self.scrape(scrape),
+            (None, Some(member)) => self.says("scraped", &format!("by the member {member}")),
+            (None, None) => {
                 self.says("scraped", &format!("by nobody{}", idle.map(|why| format!(": {why}")).unwrap_or_default()))
             }
         }
@@ -135,9 +148,9 @@ impl Story {
         }
     }
 
-    fn published(&self, Published { kind, place, state, last, withheld }: &Published) -> String {
-        let done = if kind == "http_sd" { "served" } else { "written" };
-        let last = last.map_or_else(|| format!("not {done} yet"), |last| format!("last {done} {}", self.ago(last)));
+    fn published(&self, published: &Published) -> String {
+        let Published { kind, place, state, withheld, .. } = published;
+        let last = published.when(|time| self.ago(time));
         let state = state.as_ref().map(|state| format!(", {state}")).unwrap_or_default();
         let withheld = withheld.as_ref().map(|report| format!(", withheld: {}", coded(report))).unwrap_or_default();
         format!("{kind} {place}{state}, {last}{withheld}")
@@ -202,15 +215,21 @@ impl Story {
                 "the time was over before the journal was looked at from before {reached}: see rosterd journal"
             ));
         }
-        if looked < entries {
+        if looked < entries && !explanation.is_settled() {
             self.line(&format!("the time was over after {looked} of {entries} entries: name a job by --job"));
         }
     }
 
-    fn unsure(&self, Unsure { provider, source, jobs, presence, failing }: &Unsure) -> String {
+    fn unsure(&self, unsure: &Unsure) -> String {
+        let Unsure { provider, source, jobs, failing, warning, .. } = unsure;
         let source = source.as_ref().map(|source| format!("source {source} of ")).unwrap_or_default();
         let failing = failing.as_ref().map(|failing| format!(", {}", self.failing(failing))).unwrap_or_default();
-        format!("may be there: {source}{provider} of {} is {}{failing}", jobs.join(", "), presence.as_str())
+        let warning = warning.as_ref().map(|warning| format!(", {}", self.warning(warning))).unwrap_or_default();
+        format!("may be there: {source}{provider} of {} {}{failing}{warning}", jobs.join(", "), unsure.how())
+    }
+
+    fn warning(&self, Failing { since, report }: &Failing) -> String {
+        self.colour.paint("33", &format!("a warning since {}: {}", self.ago(*since), coded(report)))
     }
 
     fn failing(&self, Failing { since, report }: &Failing) -> String {

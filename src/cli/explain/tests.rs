@@ -139,6 +139,7 @@ fn what_is_nowhere_is_told_with_what_may_be_meant_and_what_is_not_known() {
     nowhere["unsure"] = json!([
         {"provider": "dns/1", "source": "x", "jobs": ["one", "two"], "presence": "stale", "failing": error("sd_dns_failed")},
         {"provider": "http/1", "source": null, "jobs": ["two"], "presence": "unsynced", "failing": null},
+        {"provider": "file/1", "source": null, "jobs": ["two"], "presence": "synced", "failing": null, "warning": error("sd_file_absent")},
     ]);
     nowhere["hints"] = json!(["there is no label envv"]);
     nowhere["moreUnsure"] = json!(2);
@@ -150,12 +151,22 @@ similar: a:2, target of job one
 there is no label envv
 may be there: source x of dns/1 of one, two is stale, fails since 1m ago: it failed (sd_dns_failed)
 may be there: http/1 of two is unsynced
+may be there: file/1 of two may not say what it should, a warning since 1m ago: it failed (sd_file_absent)
 and 2 more that are not known as of now
   past       1970-01-01T00:00:10Z      removed    job=one
 the time was over before the journal was looked at from before 1970-01-01T00:00:05Z: see rosterd journal
 the time was over after 3 of 9 entries: name a job by --job
 ";
     assert_eq!(told(nowhere), wanted);
+}
+
+#[test]
+fn what_was_not_looked_at_is_no_matter_where_the_address_was_found() {
+    let mut found = explanation(json!([target()]));
+    found["looked"] = json!(0);
+    assert!(!told(found.clone()).contains("the time was over"));
+    found["query"] = json!("a");
+    assert!(told(found).contains("the time was over after 0 of 9 entries"));
 }
 
 #[test]

@@ -198,6 +198,14 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
             files: &[CLIENT_FILE],
             ends: (WENT_WELL, "rosterd does not answer, or not as it should."),
         },
+        "rosterd cluster" => &Chapters {
+            examples: &[
+                ("See how many targets each member has:", "rosterd cluster"),
+                ("The same for a program:", "rosterd cluster --output=json"),
+            ],
+            files: &[CLIENT_FILE],
+            ends: ("They are listed; also when this one is alone.", "rosterd does not answer, or not as it should."),
+        },
         "rosterd brake" => &Chapters {
             examples: &[
                 ("See of which jobs a removal is held:", "rosterd brake list"),

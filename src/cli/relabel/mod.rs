@@ -88,12 +88,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// The job, as the roster sees it. Nothing is discovered, so commands of the configuration are as good as any source.
 fn job_of(args: &Args, name: &str) -> Result<crate::roster::JobSpec, Failure> {
-    let files = ConfigFiles {
-        config_file: args.config.clone(),
-        rosterd_config_file: None,
-        enable_exec_sd: true,
-        allow_template_commands: true,
-    };
+    let files = ConfigFiles { config_file: args.config.clone(), rosterd_config_file: None, enable_exec_sd: true };
     let mut config = files.load(&Registry::linked()?)?.config;
     known_job(&config, name)?;
     config.scrape_configs.retain(|job| job.job_name() == name);

@@ -13,12 +13,13 @@ use crate::roster::brake::{Brake, Confirm};
 use crate::roster::{JobSpec, Keeping, RosterHandle};
 use crate::store::MemoryBlocks;
 
-const BRAKED: Keeping = Keeping {
+pub(super) const BRAKED: Keeping = Keeping {
     brake: Some(Brake { share: 0.5, min_targets: 1, window: Duration::from_secs(600), confirm: Confirm::Never }),
     grace: Duration::from_secs(3600),
 };
 const GRACIOUS: Keeping = Keeping { brake: None, ..BRAKED };
 const KINDS: [Kind; 2] = [Kind::Held, Kind::Brake];
+const STOPPED: &str = "started - stopped";
 const HELD: [&str; 3] = ["brake - braked", "held a:1 braked", "held b:1 braked"];
 
 async fn keep(kept: &Kept, keeping: Keeping) {
@@ -44,7 +45,7 @@ fn a_start_with_other_settings_tells_for_what_targets_are_held_now() {
         // As before: nothing is told anew.
         let kept = Kept::start_with(&folder.path("journal"), stored.clone());
         keep(&kept, BRAKED).await;
-        kept.tells(&[Kind::Started], &["started - -"; 2]).await;
+        kept.tells(&[Kind::Started], &["started - -", STOPPED]).await;
         kept.tells(&KINDS, &HELD).await;
         kept.stop().await;
         let kept = Kept::start_with(&folder.path("journal"), stored.clone());
@@ -62,9 +63,30 @@ fn a_start_with_other_settings_tells_for_what_targets_are_held_now() {
         // Nor is it then.
         let kept = Kept::start_with(&folder.path("journal"), stored);
         keep(&kept, GRACIOUS).await;
-        kept.tells(&[Kind::Started], &["started - -"; 4]).await;
+        kept.tells(&[Kind::Started], &["started - -", STOPPED, STOPPED, STOPPED]).await;
         kept.tells(&KINDS, &grace).await;
         kept.stop().await;
+    });
+}
+
+#[test]
+fn a_start_tells_what_was_in_its_time_of_grace_and_is_not_any_more() {
+    leak_checked(|| async {
+        let none = Keeping { grace: Duration::ZERO, ..GRACIOUS };
+        let other = JobSpec { name: "two".into(), keeping: GRACIOUS, ..job() };
+        for jobs in [vec![JobSpec { keeping: none, ..job() }], vec![other]] {
+            let (folder, stored) = (Folder::new(), MemoryBlocks::new());
+            let kept = braked(&folder, &stored).await;
+            keep(&kept, GRACIOUS).await;
+            kept.tells(&[Kind::Brake], &["brake - braked", "brake - configuration"]).await;
+            kept.stop().await;
+            let kept = Kept::start_with(&folder.path("journal"), stored);
+            kept.roster.set_jobs(jobs, Duration::from_secs(300)).await;
+            kept.tells(&[Kind::Removed], &["removed a:1 restart", "removed b:1 restart"]).await;
+            let ended = "2 targets were in their time of grace, and not any more: found so when rosterd started";
+            assert_eq!(kept.details(Kind::Brake).await[2..], [ended]);
+            kept.stop().await;
+        }
     });
 }
 
@@ -108,7 +130,7 @@ fn a_journal_that_fell_behind_tells_for_what_targets_are_held_now() {
         let told = |before: &Views, now: &Views| {
             let settings = Settings { retention: Duration::from_secs(3600), max_size: 1 << 24 };
             let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
-            let mut disk = Disk::new(Writer::in_memory(settings, Time(0)), metrics);
+            let mut disk = Disk::new(Writer::in_memory(settings, Time(0)), Default::default(), metrics);
             disk.catch_up(before, now, "caught_up");
             disk.flush(now);
             let page = disk.writer.reader().query(&Query { limit: 100, ..Query::default() }).unwrap();

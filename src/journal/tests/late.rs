@@ -1,7 +1,7 @@
 //! The journal of a roster, in folders that cannot be opened, or only later.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -38,7 +38,7 @@ pub(super) struct Kept {
     work: Stopper,
     pub(super) roster: RosterHandle,
     updates: mpsc::Sender<Update>,
-    journal: JournalHandle,
+    pub(super) journal: JournalHandle,
     metrics: Metrics,
 }
 
@@ -67,20 +67,34 @@ impl Kept {
 
     /// With what is stored of sources.
     pub(super) fn start_with(folder: &Path, stored: MemoryBlocks) -> Self {
+        Self::start_on(folder, stored, None)
+    }
+
+    /// Where what was stored of sources was damaged, and moved there.
+    pub(super) fn start_damaged(folder: &Path, moved_to: Option<PathBuf>) -> Self {
+        Self::start_on(folder, MemoryBlocks::new(), moved_to)
+    }
+
+    fn start_on(folder: &Path, stored: MemoryBlocks, damaged: Option<PathBuf>) -> Self {
         let (registry, work) = (prometheus::Registry::new(), Stopper::new());
         let (updates, reported) = mpsc::channel(1);
         let counted = crate::roster::metrics::Metrics::register(&registry).unwrap();
         let roster = Roster::start(&work, Arc::new(stored), counted, Clock::system(), reported);
         let metrics = Metrics::register(&registry).unwrap();
         let stale = Arc::new(|| vec![providers::tests::provider(Presence::Stale, Some("sd_aws_denied"))]);
-        let journal = Journal::start(&work, &roster, Some(folder.to_owned()), Some(SETTINGS), stale, metrics.clone());
+        let folder = Some(folder.to_owned());
+        let journal = Journal::start(&work, &roster, folder, Some(SETTINGS), stale, damaged, metrics.clone());
         Self { work, roster, updates, journal, metrics }
     }
 
     /// A configuration with one job comes into use.
     async fn begin(&self) {
         self.roster.set_jobs(vec![job()], Duration::from_secs(300)).await;
-        self.tells(&[Kind::Started], &["started - -"]).await;
+        eventually_ok(patience(), "rosterd started", async || match &self.told(&[Kind::Started]).await[..] {
+            [.., started] if started.starts_with("started ") => Ok(()),
+            others => Err(format!("{others:?}")),
+        })
+        .await;
     }
 
     /// The job has these targets.
@@ -223,6 +237,43 @@ fn a_folder_of_another_process_is_used_when_that_has_ended() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_written_is_read_and_used_when_it_can() {
+    leak_checked(|| async {
+        let parent = Folder::new();
+        let folder = parent.path("journal");
+        drop(known(&folder, "x:1", 50));
+        let files = || {
+            let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap());
+            let mut files: Vec<_> = files.map(|file| (file.file_name(), file.metadata().unwrap().len())).collect();
+            files.sort();
+            files
+        };
+        // Who may do everything is not stopped by a mode.
+        std::fs::remove_file(folder.join("lock")).unwrap();
+        std::fs::create_dir(folder.join("lock")).unwrap();
+        let before = files();
+        let kept = Kept::start(&folder);
+        eventually_ok(patience(), "what there was is read", async || {
+            let told = kept.told(&[Kind::Stopped]).await;
+            if told == ["stopped - -"] { Ok(()) } else { Err(format!("{told:?}")) }
+        })
+        .await;
+        assert_eq!(kept.targets().await, ["x:1"]);
+        kept.begin().await;
+        kept.report(&["a:1"]).await;
+        kept.tells(&TARGETS, &["added a:1 source", "removed x:1 restart"]).await;
+        assert_eq!((kept.targets().await, kept.journal.failing().is_some()), (vec!["a:1".to_owned()], true));
+        assert_eq!(files(), before, "nothing of it was changed");
+        std::fs::remove_dir(folder.join("lock")).unwrap();
+        tokio::time::sleep(TRIED_AGAIN).await;
+        kept.tells(&TARGETS, &["added a:1 caught_up", "removed x:1 caught_up"]).await;
+        assert_eq!(kept.journal.failing(), None);
+        kept.stop().await;
+        leads_to(&folder, &["a:1"]);
+    });
+}
+
+#[test]
 fn a_folder_of_which_a_file_cannot_be_read_is_used_when_it_can() {
     leak_checked(|| async {
         let parent = Folder::new();
@@ -276,6 +327,7 @@ fn what_happens_before_the_roster_is_known_leaves_what_the_journal_knows() {
         kept.report(&["a:1"]).await;
         kept.tells(&TARGETS, &["added a:1 source", "removed x:1 restart"]).await;
         kept.tells(&[Kind::Operation], &["operation - -"]).await;
+        assert_eq!(kept.told(&[Kind::Started, Kind::Operation]).await, ["started - stopped", "operation - -"]);
         assert_eq!(kept.targets().await, ["a:1"]);
         kept.stop().await;
         leads_to(&folder, &["a:1"]);

@@ -33,12 +33,17 @@ struct Kept {
 
 impl Kept {
     async fn start(folder: Option<PathBuf>) -> Self {
+        Self::start_again(folder, 1).await
+    }
+
+    /// Of a folder in which rosterd has started so often then.
+    async fn start_again(folder: Option<PathBuf>, starts: usize) -> Self {
         let (registry, work) = (prometheus::Registry::new(), Stopper::new());
         let (updates, reported) = mpsc::channel(1);
         let metrics = crate::roster::metrics::Metrics::register(&registry).unwrap();
         let roster = Roster::start(&work, Arc::new(MemoryBlocks::new()), metrics, Clock::system(), reported);
         let metrics = Metrics::register(&registry).unwrap();
-        let journal = Journal::start(&work, &roster, folder, Some(SETTINGS), Arc::new(Vec::new), metrics);
+        let journal = Journal::start(&work, &roster, folder, Some(SETTINGS), Arc::new(Vec::new), None, metrics);
         let defaults = [
             ("__scrape_interval__", "1m"),
             ("__scrape_timeout__", "10s"),
@@ -58,7 +63,7 @@ impl Kept {
         };
         roster.set_jobs(vec![job], Duration::from_secs(300)).await;
         let kept = Self { work, roster, updates, journal };
-        kept.told(Kind::Started, 1).await;
+        kept.told(Kind::Started, starts).await;
         kept
     }
 
@@ -107,7 +112,7 @@ fn a_small_step_of_long_labels_is_not_written_where_it_is_taken() {
         kept.says(&addresses.iter().map(String::as_str).collect::<Vec<_>>()).await;
         let Some(RosterNews::Step(step)) = steps.next().await else { panic!("it is a step") };
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
-        let mut disk = Disk::new(Writer::in_memory(SETTINGS, Time(0)), metrics);
+        let mut disk = Disk::new(Writer::in_memory(SETTINGS, Time(0)), Default::default(), metrics);
         disk.take_step(&step, None);
         assert_eq!((disk.is_full(), disk.writer.reader().last().unwrap_or_default()), (true, 0));
         disk.take_step(&step, Some(&Views::new()));
@@ -160,10 +165,46 @@ fn that_rosterd_started_is_said_once_and_what_befell_the_journal_in_other_words(
         let added = kept.told(Kind::Added, 3).await;
         assert_eq!(reasons(&added), ["source", "caught_up", "caught_up"]);
 
-        let missed = kept.told(Kind::Missed, 2).await;
-        let why = ["the journal itself failed: ", "the journal was off: "];
+        let missed = kept.told(Kind::Missed, 3).await;
+        let why = ["the journal itself failed: ", "the journal is off from now on", "the journal was off: "];
         assert!(missed.iter().zip(why).all(|(event, why)| detail(event).starts_with(why)), "{missed:?}");
         kept.told(Kind::Started, 1).await;
+        kept.stop().await;
+    });
+}
+
+#[test]
+fn a_start_says_how_the_process_before_ended_where_the_journal_knows() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let path = || Some(folder.path("journal"));
+        let reasons = async |kept: &Kept, count| {
+            let started = kept.told(Kind::Started, count).await;
+            started.iter().map(|event| event.note.reason.as_deref().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        let kept = Kept::start_again(path(), 1).await;
+        assert_eq!(reasons(&kept, 1).await, [None]);
+        kept.stop().await;
+        let kept = Kept::start_again(path(), 2).await;
+        assert_eq!(reasons(&kept, 2).await, [None, Some("stopped".to_owned())]);
+        kept.journal.set(None);
+        kept.told(Kind::Missed, 1).await;
+        kept.stop().await;
+        let kept = Kept::start_again(path(), 3).await;
+        assert_eq!(reasons(&kept, 3).await[2], None, "how it went on is not written");
+        kept.stop().await;
+
+        // As one that is killed leaves it.
+        let now = Time::from(SystemTime::now());
+        let (mut writer, _) = Writer::open(&folder.path("journal"), SETTINGS, now).unwrap();
+        let mut batch = writer.batch();
+        batch.push(now, &Note::of(Kind::Reloaded));
+        assert!(writer.append(batch, now, || []).is_none());
+        drop(writer);
+        let kept = Kept::start_again(path(), 4).await;
+        assert_eq!(reasons(&kept, 4).await[3].as_deref(), Some("killed"));
+        let started = kept.told(Kind::Started, 4).await;
+        assert!(detail(&started[3]).ends_with("it was killed, or the machine failed"), "{started:?}");
         kept.stop().await;
     });
 }
@@ -208,6 +249,22 @@ fn a_clock_that_is_set_back_is_told_and_the_roster_of_now_is_that_of_now() {
         let past = turn.roster(Some(told[0].time), |_, _| true, |past| (past.len(), past.is_whole)).await.unwrap();
         assert_eq!(past, (2, true), "with what happened while it was ahead");
         drop(turn);
+        kept.stop().await;
+    });
+}
+
+#[test]
+fn times_follow_the_order_also_of_what_waited_while_something_else_was_taken() {
+    leak_checked(async || {
+        let kept = Kept::start(None).await;
+        kept.says(&["a:1"]).await;
+        let added = kept.told(Kind::Added, 1).await;
+        let before = added[0].time.before(Duration::from_millis(300));
+        kept.journal.notes.send((before, Note::of(Kind::Reloaded))).await.unwrap();
+        let reloaded = kept.told(Kind::Reloaded, 1).await;
+        assert!(added[0].number < reloaded[0].number);
+        assert_eq!(reloaded[0].time, added[0].time);
+        kept.told(Kind::Clock, 0).await;
         kept.stop().await;
     });
 }

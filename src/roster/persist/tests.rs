@@ -406,3 +406,31 @@ fn all_that_is_stored_of_a_provider_is_restored_or_nothing() {
         assert!(load().await.is_none(), "half of it would pass for all there is");
     });
 }
+
+#[test]
+fn what_a_job_kept_and_cannot_be_read_is_forgotten_before_it_keeps_more() {
+    leak_checked(async || {
+        let kept = "+kept/1/a/p/1";
+        // A start with the job, and one without it before a reload.
+        let both = [("a", "p/1"), ("b", "q/1")];
+        for (first, then) in [(&both[..1], None), (&both[1..], Some(&both[..]))] {
+            let store = Slow::new();
+            let head = Head { jobs: [Arc::<str>::from("a")].into(), kept: Some("p/1".into()), ..Head::default() };
+            let blocks = [(HEAD, head.to_bytes()), (1, b"damaged".to_vec()), (200, block().to_bytes())];
+            let blocks = Vec::from(blocks.map(|(id, bytes)| store::Block { id, bytes: bytes.into() }));
+            let put = BlocksChange::Put { provider: kept.into(), blocks };
+            store.blocks.apply(vec![put]).await.expect("memory takes all");
+            let it = Running::start(&store, first).await;
+            if let Some(then) = then {
+                it.set_jobs(then).await;
+            }
+            store.permits.add_permits(9);
+            let look = async || {
+                let there = store.providers().await.expect("it can be read");
+                if there.iter().any(|it| it == kept) { Err(format!("{there:?}")) } else { Ok(()) }
+            };
+            eventually_ok(Duration::from_secs(600), "it is forgotten", look).await;
+            it.stop().await;
+        }
+    });
+}

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rosterd_discovery::ProviderKey;
 
 use super::job::Job;
+use super::kept::Kept;
 use super::provider::Provider;
 use super::turns::{Delta, TargetTurns};
 use crate::roster::block::{Block, BlockId};
+use crate::roster::brake::Confirm;
 use crate::roster::head::Head;
 use crate::roster::hold::HoldReason;
 use crate::roster::pages::Pages;
@@ -50,10 +53,14 @@ pub(in crate::roster) struct Brakes {
     pub(in crate::roster) held: BTreeMap<Arc<str>, (ProviderKey, usize, usize)>,
     /// Of each job how many were let go of, as another reading has confirmed it.
     pub(in crate::roster) confirmed: BTreeMap<Arc<str>, LetGo>,
+    /// The same, as a watched source has not taken them back for a while.
+    pub(in crate::roster) still: BTreeMap<Arc<str>, LetGo>,
     /// Of each job how many were let go of, as their time was over, by why they were held.
     pub(in crate::roster) over: BTreeMap<Arc<str>, BTreeMap<HoldReason, LetGo>>,
     /// The same, as the configuration does not hold them any more.
     pub(in crate::roster) configured: BTreeMap<Arc<str>, BTreeMap<HoldReason, LetGo>>,
+    /// Of each job that came back how many are braked as before it was gone, and since when.
+    pub(in crate::roster) again: BTreeMap<Arc<str>, (usize, SystemTime)>,
     /// Jobs of which all that was braked has come back.
     pub(in crate::roster) returned: BTreeSet<Arc<str>>,
 }
@@ -71,15 +78,35 @@ impl Brakes {
         }
     }
 
+    pub(super) fn note_over(
+        &mut self,
+        job: &Arc<str>,
+        mut ended: BTreeMap<HoldReason, LetGo>,
+        confirm: Option<Confirm>,
+    ) {
+        if confirm == Some(Confirm::Reading) {
+            let braked = ended.remove(&HoldReason::Braked);
+            self.still.extend(braked.map(|braked| (Arc::clone(job), braked)));
+        }
+        if !ended.is_empty() {
+            self.over.insert(Arc::clone(job), ended);
+        }
+    }
+
     pub(super) fn note_configured(&mut self, job: &Arc<str>, ended: BTreeMap<HoldReason, LetGo>) {
         if !ended.is_empty() {
             self.configured.insert(Arc::clone(job), ended);
         }
     }
 
+    pub(super) fn note_again(&mut self, job: &Arc<str>, kept: &Kept) {
+        self.again.extend(kept.braked().map(|since| (Arc::clone(job), (kept.braked_len(), since))));
+    }
+
     /// What of it concerns a job.
     pub(super) fn of(&self, job: &str) -> Vec<BrakeStep> {
         let confirmed = self.confirmed.get(job).map(|ended| BrakeStep::Confirmed(*ended));
+        let still = self.still.get(job).map(|ended| BrakeStep::Still(*ended));
         let returned = self.returned.contains(job).then_some(BrakeStep::Returned);
         let over = self.over.get(job).into_iter().flatten();
         let over = over.map(|(reason, ended)| BrakeStep::Over { reason: *reason, ended: *ended });
@@ -90,7 +117,10 @@ impl Brakes {
             targets: *targets,
             of: *of,
         });
-        confirmed.into_iter().chain(returned).chain(over).chain(configured).chain(held).collect()
+        let again = self.again.get(job);
+        let again = again.map(|(targets, since)| BrakeStep::Again { targets: *targets, since: *since });
+        let held = again.into_iter().chain(held);
+        confirmed.into_iter().chain(still).chain(returned).chain(over).chain(configured).chain(held).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A job at work: the blocks of its providers, what became of their entries, and what it holds.
 
+mod entries; // what becomes of the entries of its blocks
 mod settle; // what stays although its source says that it is gone
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -8,20 +9,19 @@ use std::sync::Arc;
 use rosterd_discovery::ProviderKey;
 use rosterd_model::{Labels, Names, SourceId};
 
-use super::effect::{TOLD, Tally};
+use super::effect::Tally;
 use super::former::{Former, alike};
-use super::kept::{Kept, KeptPlace};
+use super::kept::Kept;
 use super::provider::{Provider, Providers};
 use super::turns::{PlaceId, TargetTurns, TurnPlace};
 use crate::roster::archive::BlockChange;
-use crate::roster::block::{Block, BlockId, KEPT, RawEntry};
+use crate::roster::block::{Block, BlockId};
 use crate::roster::brake::Sizes;
-use crate::roster::entries::Entries;
-use crate::roster::hold::{Held, HoldReason, Mark, Missing};
+use crate::roster::hold::{Held, HoldReason, HoldReasons, Mark, Missing};
 use crate::roster::job::{JobSpec, Keeping};
 use crate::roster::pages::{Pages, Turn};
 use crate::roster::step::Reason;
-use crate::roster::target::{Entry, Workbench, relabel};
+use crate::roster::target::{Entry, Workbench};
 use crate::roster::tree::Tree;
 use crate::roster::view::{Counts, JobView, ProviderPresence, Worked};
 
@@ -300,220 +300,20 @@ impl Job {
         }
     }
 
-    /// Why these targets are held: for each all reasons there are, each once.
-    pub(super) fn holds_of(&self, targets: HashSet<Labels>) -> HashMap<Labels, Vec<HoldReason>> {
+    /// Why these targets are held: for each all reasons there are.
+    pub(super) fn holds_of(&self, targets: HashSet<Labels>) -> HashMap<Labels, HoldReasons> {
         let slots = targets.iter().filter_map(|labels| self.pages.get(labels));
         let mut left: u64 = slots.map(|slot| u64::from(slot.held())).sum();
-        let mut holds: HashMap<_, Vec<_>> = targets.into_iter().map(|labels| (labels, Vec::new())).collect();
+        let mut holds: HashMap<_, _> = targets.into_iter().map(|labels| (labels, HoldReasons::default())).collect();
         let mut marked = self.blocks.values().flat_map(Tree::iter).map(|(_, worked)| worked);
         while let Some(worked) = marked.next().filter(|_| left > 0) {
             worked.each_held(|_, labels, hold| {
                 let Some(reasons) = holds.get_mut(labels) else { return };
                 left = left.saturating_sub(1);
-                if !reasons.contains(&hold) {
-                    reasons.push(hold);
-                }
+                reasons.insert(hold);
             });
         }
         holds
-    }
-
-    /// Relabels the entries of changed blocks that were not there before, and counts them in before those that are
-    /// gone are counted out: a target that only moved is neither added nor removed. Those that are left already may be among them.
-    /// In the place of kept ones that are `replaced` others came. Returns what is still left, and counts.
-    fn change(
-        &mut self,
-        pieces: Vec<Piece>,
-        replaced: &BTreeSet<KeptPlace>,
-        mut left: Leftover,
-        work: &mut Work<'_>,
-        turns: &mut TargetTurns,
-    ) -> Leftover {
-        self.take_old(&pieces, replaced, &mut left, turns);
-        for Piece { provider, id, after, reason } in pieces {
-            let Some((block, held)) = after else { continue };
-            let entries = self.entries(&provider, &block, &held, reason, &mut left.entries, work, turns);
-            self.blocks.entry(provider).or_default().insert(id, Worked { block, entries, held });
-        }
-        left
-    }
-
-    /// What is left ends.
-    fn end_all(&mut self, left: Leftover, turns: &mut TargetTurns) {
-        for old in left.entries.into_values().flatten() {
-            self.count_out(&old, turns);
-        }
-    }
-
-    /// Takes the blocks away as they were.
-    fn take_old(
-        &mut self,
-        pieces: &[Piece],
-        replaced: &BTreeSet<KeptPlace>,
-        left: &mut Leftover,
-        turns: &mut TargetTurns,
-    ) {
-        let is_replaced = |provider: &ProviderKey, id| {
-            !replaced.is_empty() && replaced.contains(&KeptPlace { provider: provider.clone(), id })
-        };
-        for Piece { provider, id, reason, .. } in pieces {
-            let worked = self.blocks.get_mut(provider).and_then(|blocks| blocks.remove(id));
-            let Some(Worked { block, entries, held }) = worked else { continue };
-            let number = left.blocks.len() as u32;
-            for (group, head) in block.groups().iter().enumerate() {
-                // What was kept goes for another reason than that for which other targets are kept.
-                let reason = match *reason {
-                    Reason::Source if *id >= KEPT && is_replaced(provider, head.id) => Reason::Replaced,
-                    Reason::Source if *id >= KEPT => Reason::Over,
-                    other => other,
-                };
-                let place = turns.place(|| TurnPlace::new(provider, &block, group, reason));
-                for index in block.entries_of(group) {
-                    let (entry, held) = (entries[index].clone(), held.of(group));
-                    let one = Old { entry, held, place, block: number, index: index as u32 };
-                    left.entries.entry(block.entries()[index]).or_default().push(one);
-                }
-            }
-            left.blocks.push(block);
-        }
-    }
-
-    /// What becomes of the entries of a block: as before where the discovered labels are as before.
-    #[expect(clippy::too_many_arguments, reason = "they are what the entries of one block depend on")]
-    fn entries(
-        &mut self,
-        provider: &ProviderKey,
-        block: &Arc<Block>,
-        held: &Mark,
-        reason: Reason,
-        old: &mut HashMap<u64, Vec<Old>>,
-        work: &mut Work<'_>,
-        turns: &mut TargetTurns,
-    ) -> Entries {
-        let mut kept: Vec<Option<Old>> =
-            block.entries().iter().map(|hash| old.get_mut(hash).and_then(Vec::pop)).collect();
-        let unpacked = kept.iter().any(Option::is_none).then(|| block.unpack());
-        let mut raw = unpacked.iter().flat_map(|unpacked| unpacked.groups());
-        let mut entries = Vec::with_capacity(kept.len());
-        for group in 0..block.groups().len() {
-            let (held, mut place) = (held.of(group), None);
-            let mut raw = raw.next().map(|group| group.entries());
-            for kept in &mut kept[block.entries_of(group)] {
-                let raw = raw.as_mut().and_then(Iterator::next);
-                if let Some(old) = kept.take_if(|old| old.held == held) {
-                    entries.push(old.entry);
-                    continue;
-                }
-                let place =
-                    *place.get_or_insert_with(|| turns.place(|| TurnPlace::new(provider, block, group, reason)));
-                entries.push(match kept.take() {
-                    Some(old) => {
-                        self.mark(&old.entry, old.held, held, place, turns);
-                        old.entry
-                    }
-                    None => {
-                        let raw = raw.expect("a block has as many entries as it says");
-                        let entry = self.relabelled(raw, work);
-                        self.count_in(entry, held, place, &mut work.came, turns)
-                    }
-                });
-            }
-        }
-        entries.into()
-    }
-
-    /// What relabelling makes of an entry.
-    fn relabelled(&mut self, raw: RawEntry<'_>, work: &mut Work<'_>) -> Entry {
-        let entry = relabel(work.bench, raw, &self.spec, &mut self.names);
-        work.tally.relabelled += 1;
-        if let Entry::Failed(failure) = &entry {
-            *work.tally.failed.entry(Arc::clone(&self.spec.name)).or_default() += 1;
-            if work.tally.failures.len() < TOLD {
-                work.tally.failures.push((Arc::clone(&self.spec.name), Arc::clone(failure)));
-            }
-        }
-        entry
-    }
-
-    fn count_in(
-        &mut self,
-        entry: Entry,
-        held: Option<HoldReason>,
-        place: PlaceId,
-        came: &mut Vec<Labels>,
-        turns: &mut TargetTurns,
-    ) -> Entry {
-        match entry {
-            Entry::Active(labels) => {
-                let (shared, turn) = self.pages.add(labels, held.is_some());
-                turns.note(turn, &shared, place, held);
-                came.push(shared.clone());
-                self.counts.held.count_in(held);
-                Entry::Active(shared)
-            }
-            Entry::Dropped => {
-                self.counts.dropped += 1;
-                entry
-            }
-            Entry::Failed(_) => {
-                self.counts.failed += 1;
-                entry
-            }
-        }
-    }
-
-    fn count_out(&mut self, old: &Old, turns: &mut TargetTurns) {
-        match &old.entry {
-            Entry::Active(labels) => {
-                self.counts.held.count_out(old.held);
-                let turn = self.pages.remove(labels, old.held.is_some());
-                turns.note(turn, labels, old.place, None);
-                turns.hold_otherwise(labels, old.place, old.held, None);
-            }
-            Entry::Dropped => self.counts.dropped -= 1,
-            Entry::Failed(_) => self.counts.failed -= 1,
-        }
-    }
-
-    /// Takes note of what else is held of a provider, in blocks that did not change.
-    fn remark(&mut self, key: &ProviderKey, held: &Held, reason: Reason, turns: &mut TargetTurns) {
-        let Some(mut blocks) = self.blocks.remove(key) else { return };
-        let own = blocks.iter().take_while(|(id, _)| **id < KEPT);
-        let marks = own.map(|(id, worked)| (*id, held.mark(&worked.block), &worked.held));
-        let other: Vec<_> = marks.filter(|(_, now, before)| now != *before).map(|(id, now, _)| (id, now)).collect();
-        for (id, now) in other {
-            let Some(worked) = blocks.get(&id).cloned() else { continue };
-            for group in 0..worked.block.groups().len() {
-                let (before, now) = (worked.held.of(group), now.of(group));
-                if before == now {
-                    continue;
-                }
-                let place = turns.place(|| TurnPlace::new(key, &worked.block, group, reason));
-                for entry in &worked.entries[worked.block.entries_of(group)] {
-                    self.mark(entry, before, now, place, turns);
-                }
-            }
-            blocks.insert(id, Worked { held: now, ..worked });
-        }
-        self.blocks.insert(key.clone(), blocks);
-    }
-
-    /// Takes an entry as held, held for another reason, or held no longer.
-    fn mark(
-        &mut self,
-        entry: &Entry,
-        before: Option<HoldReason>,
-        now: Option<HoldReason>,
-        place: PlaceId,
-        turns: &mut TargetTurns,
-    ) {
-        let Entry::Active(labels) = entry else { return };
-        self.counts.held.count_out(before);
-        self.counts.held.count_in(now);
-        turns.hold_otherwise(labels, place, before, now);
-        if before.is_some() != now.is_some() {
-            turns.note(self.pages.mark(labels, now.is_some()), labels, place, now);
-        }
     }
 
     /// What is missing of the job: providers that did not report, and sources that were never read and are not held.
@@ -555,7 +355,8 @@ impl Job {
             missing: self.missing(providers),
             held,
             kept: self.kept.holds(),
-            braked: self.kept.braked(),
+            braked: self.kept.braked().zip(self.kept.braked_last()),
+            awaited: self.kept.awaited(providers).cloned().collect(),
             spec: Arc::clone(&self.spec),
             pages: self.pages.clone(),
             blocks: blocks.collect(),

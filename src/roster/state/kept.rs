@@ -3,37 +3,40 @@
 //! Each kept entry is a group of its own, in blocks of the job's own that stand behind those of the provider it came from. So it is
 //! relabelled, shown, counted and stored as any other. A target is kept once, and only while no source says it.
 
-use std::collections::btree_map::Entry;
+mod ended; // what became of it, for people
+mod groups; // of one provider
+mod hold; // of one entry
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::target::Target;
-use rosterd_model::{GroupId, Labels, SourceId, TargetGroup};
+use rosterd_model::{GroupId, Labels};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::Effect;
 use super::job::Happened;
 use super::provider::{Provider, Providers, Stored};
+use super::unused::{Left, stored_name};
 use crate::roster::archive::{Archive, BlockChange, Edit};
-use crate::roster::block::{Block, BlockId, RawEntry};
-use crate::roster::brake::{APART, Confirm, STILL};
+use crate::roster::block::{Block, BlockId};
+use crate::roster::brake::{APART, Confirm};
 use crate::roster::clock::Now;
 use crate::roster::head::Head;
-use crate::roster::hold::{Hold, HoldReason, Mark};
+use crate::roster::hold::{HoldReason, Mark};
 use crate::roster::job::Keeping;
-use crate::roster::step::{LetGo, Stay};
-use crate::roster::tree::Tree;
 use crate::roster::view::ProviderPresence;
-
-use super::Effect;
+pub(super) use ended::KeptOn;
+pub(in crate::roster) use groups::Holds;
+pub(super) use groups::KeptEdit;
+use groups::KeptGroups;
+pub(in crate::roster) use hold::KeptHold;
 
 /// How soon it is looked again what is due while the source cannot be read, and how often at most whether anything is due.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(1));
-
-/// The name in the store of what a job keeps of a provider begins with this, as that of no provider does.
-pub(in crate::roster) const STORED: &str = "+kept/";
 
 /// All that a job keeps.
 #[derive(Debug, Default)]
@@ -45,53 +48,11 @@ pub(super) struct Kept {
     changed: BTreeMap<ProviderKey, BTreeMap<BlockId, Option<Arc<Block>>>>,
 }
 
-/// What a job keeps of a provider.
-#[derive(Debug, Default)]
-struct KeptGroups {
-    archive: Archive,
-    holds: Holds,
-    /// How many are braked, by since when.
-    braked: BTreeMap<SystemTime, usize>,
-    /// When the time of some may be over.
-    next: Option<Instant>,
-    /// Whether it has a head in the store.
-    is_stored: bool,
-}
-
-/// Why each kept group is.
-pub(in crate::roster) type Holds = Tree<GroupId, KeptHold>;
-
-/// Why an entry is kept, and what it is.
-#[derive(Debug, Clone)]
-pub(in crate::roster) struct KeptHold {
-    pub(in crate::roster) hold: Hold,
-    /// Since when, on the clock that only goes forward.
-    at: Instant,
-    /// The target, once it is counted.
-    target: Option<Labels>,
-}
-
 /// Where a kept entry is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct KeptPlace {
     pub(super) provider: ProviderKey,
     pub(super) id: GroupId,
-}
-
-/// What is kept on under another configuration.
-#[derive(Debug, Default)]
-pub(super) struct KeptOn {
-    /// What was braked and goes on in its time of grace.
-    graced: Vec<KeptPlace>,
-    /// What goes on in it as before.
-    grace: Vec<KeptPlace>,
-}
-
-/// What changes of what is kept of a provider.
-#[derive(Debug, Default)]
-pub(super) struct KeptEdit {
-    pub(super) groups: Vec<(TargetGroup, KeptHold)>,
-    pub(super) gone: Vec<GroupId>,
 }
 
 /// What is scraped for a target, whatever other labels it has: its address, scheme, path and parameters.
@@ -106,103 +67,6 @@ pub(super) fn scraped(labels: &Labels) -> u64 {
     [target.address(), scheme, path].into_iter().for_each(&mut add);
     params.for_each(|(name, value)| [name, value].into_iter().for_each(&mut add));
     hasher.digest()
-}
-
-impl KeptHold {
-    pub(super) fn new(reason: HoldReason, keeping: &Keeping, now: Now) -> Self {
-        Self { hold: Hold::new(reason, now.wall), at: now.instant, target: None }.under(keeping)
-    }
-
-    /// The same, with the settings that a job has now.
-    fn under(mut self, keeping: &Keeping) -> Self {
-        self.hold.until = keeping.longest(self.hold.reason).map(|time| self.hold.since + time);
-        self
-    }
-
-    /// When time may end it.
-    fn end(&self, keeping: &Keeping, polls: bool) -> Option<Instant> {
-        let own = keeping.longest(self.hold.reason);
-        let still = || {
-            (self.hold.reason == HoldReason::Braked && keeping.confirm()? == Confirm::Reading && !polls)
-                .then_some(STILL)
-        };
-        Some(self.at + own.or_else(still)?)
-    }
-
-    /// What it is held for when nothing brakes it any more: its time of grace, if it has one left since its source said that it is gone.
-    fn graced(&self, keeping: &Keeping, now: Now) -> Option<Self> {
-        let has_left = self.hold.reason == HoldReason::Braked && self.at + keeping.grace > now.instant;
-        let hold = Hold::new(HoldReason::Grace, self.hold.since);
-        has_left.then(|| Self { hold, target: None, ..self.clone() }.under(keeping))
-    }
-
-    /// The key of the group of an entry with this hash, which says after a restart what is to be known of it.
-    fn key(&self, entry: u64) -> String {
-        let since = self.hold.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        format!("{},{},{entry:016x}", self.hold.reason.as_str(), since.as_millis())
-    }
-
-    /// The group that an entry of this source, with this hash, is kept as.
-    pub(super) fn group(&self, source: &str, entry: RawEntry<'_>, hash: u64) -> TargetGroup {
-        TargetGroup { source: source.into(), key: self.key(hash).into(), ..entry.alone() }
-    }
-
-    fn from_key(key: &str, keeping: &Keeping, now: Now) -> Option<Self> {
-        let mut parts = key.split(',');
-        let reason = match parts.next()? {
-            "braked" => HoldReason::Braked,
-            "grace" => HoldReason::Grace,
-            _ => return None,
-        };
-        let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(parts.next()?.parse().ok()?))?;
-        // A calendar that was put back makes it no longer than it would be anew.
-        let age = now.wall.duration_since(since).unwrap_or_default();
-        let at = now.instant.checked_sub(age).unwrap_or(now.instant);
-        Some(Self { hold: Hold::new(reason, since), at, target: None }.under(keeping))
-    }
-}
-
-impl KeptGroups {
-    fn insert(&mut self, id: GroupId, hold: KeptHold) {
-        self.remove(id);
-        if hold.hold.reason == HoldReason::Braked {
-            *self.braked.entry(hold.hold.since).or_default() += 1;
-        }
-        self.holds.insert(id, hold);
-    }
-
-    fn remove(&mut self, id: GroupId) -> Option<KeptHold> {
-        let hold = self.holds.remove(&id)?;
-        if hold.hold.reason == HoldReason::Braked
-            && let Entry::Occupied(mut braked) = self.braked.entry(hold.hold.since)
-        {
-            *braked.get_mut() -= 1;
-            if *braked.get() == 0 {
-                braked.remove();
-            }
-        }
-        Some(hold)
-    }
-
-    /// These go, those aside that were braked and have some of their time of grace left: they go on in that.
-    fn lapsed(&self, ids: Vec<GroupId>, keeping: &Keeping, now: Now) -> KeptEdit {
-        let graced = |id: &GroupId| Some((*id, self.holds.get(id)?.graced(keeping, now)?));
-        let mut graced: HashMap<_, _> = ids.iter().filter_map(graced).collect();
-        let mut edit = KeptEdit { gone: ids, groups: Vec::with_capacity(graced.len()) };
-        for block in self.archive.blocks().values() {
-            if !block.groups().iter().any(|head| graced.contains_key(&head.id)) {
-                continue;
-            }
-            let unpacked = block.unpack();
-            for (number, (group, head)) in unpacked.groups().zip(block.groups()).enumerate() {
-                let Some(hold) = graced.remove(&head.id) else { continue };
-                let hashes = &block.entries()[block.entries_of(number)];
-                let groups = group.entries().zip(hashes).map(|(entry, hash)| hold.group(group.source(), entry, *hash));
-                edit.groups.extend(groups.map(|group| (group, hold.clone())));
-            }
-        }
-        edit
-    }
 }
 
 impl Kept {
@@ -229,6 +93,23 @@ impl Kept {
     /// Since when targets are braked, if any are.
     pub(super) fn braked(&self) -> Option<SystemTime> {
         self.of.values().filter_map(|groups| groups.braked.keys().next()).min().copied()
+    }
+
+    /// Since when the last of them is.
+    pub(super) fn braked_last(&self) -> Option<SystemTime> {
+        self.of.values().filter_map(|groups| groups.braked.keys().next_back()).max().copied()
+    }
+
+    /// The providers of which all that is braked may still come.
+    pub(super) fn awaited(&self, providers: &Providers) -> impl Iterator<Item = &ProviderKey> {
+        let awaits = |(key, groups): &(&ProviderKey, &KeptGroups)| {
+            let open = providers.get(key).filter(|provider| provider.is_open() && !groups.braked.is_empty());
+            let is_known = |provider: &Provider, (id, held): (&GroupId, &KeptHold)| {
+                held.hold.reason == HoldReason::Braked && !provider.may_come(id.source)
+            };
+            open.is_some_and(|provider| !groups.holds.iter().any(|held| is_known(provider, held)))
+        };
+        self.of.iter().filter(awaits).map(|(key, _)| key)
     }
 
     /// How many targets are braked.
@@ -384,9 +265,18 @@ impl Kept {
         kept_on
     }
 
+    /// What was stored of a job that is gone.
+    pub(super) fn restored(stored: Vec<(ProviderKey, Stored)>, now: Now) -> Self {
+        let mut kept = Self::default();
+        stored.into_iter().for_each(|(key, stored)| kept.restore(key, stored, &Keeping::default(), now));
+        kept
+    }
+
     /// Takes what was stored of a provider.
     pub(super) fn restore(&mut self, key: ProviderKey, stored: Stored, keeping: &Keeping, now: Now) {
-        let mut groups = KeptGroups { next: Some(now.instant), is_stored: true, ..KeptGroups::default() };
+        // What nobody kept for a while needs another head.
+        let is_stored = stored.head.unused.is_none();
+        let mut groups = KeptGroups { next: Some(now.instant), is_stored, ..KeptGroups::default() };
         let mut unknown = Edit::default();
         for block in stored.blocks.values() {
             let unpacked = block.unpack();
@@ -455,44 +345,6 @@ impl Kept {
         over
     }
 
-    /// What it comes to that nothing holds these any more for what they are held for, by why they are.
-    pub(super) fn let_go(&self, places: &[KeptPlace], keeping: &Keeping, now: Now) -> BTreeMap<HoldReason, LetGo> {
-        let mut reasons = BTreeMap::<_, LetGo>::new();
-        for place in places {
-            if let Some(held) = self.of.get(&place.provider).and_then(|groups| groups.holds.get(&place.id)) {
-                let ended = reasons.entry(held.hold.reason).or_default();
-                ended.targets += 1;
-                ended.stay = held.graced(keeping, now).map_or(ended.stay, |graced| longer(ended.stay, &graced));
-            }
-        }
-        reasons
-    }
-
-    /// How many are kept for each reason.
-    pub(super) fn reasons(&self) -> BTreeMap<HoldReason, usize> {
-        let reasons = [(HoldReason::Braked, self.braked_len()), (HoldReason::Grace, self.len() - self.braked_len())];
-        reasons.into_iter().filter(|(_, targets)| *targets > 0).collect()
-    }
-
-    /// What a configuration has let go of, where so many were kept before for each reason, and these were kept on at first: other
-    /// rules may have dropped some of them.
-    pub(super) fn ended_since(
-        &self,
-        before: &BTreeMap<HoldReason, usize>,
-        kept_on: &KeptOn,
-    ) -> BTreeMap<HoldReason, LetGo> {
-        let of = |reason| before.get(&reason).copied().unwrap_or_default();
-        let hold = |place: &KeptPlace| self.of.get(&place.provider)?.holds.get(&place.id);
-        let stay = kept_on.graced.iter().filter_map(hold).fold(None, longer);
-        let braked = of(HoldReason::Braked).saturating_sub(self.braked_len());
-        let grace = of(HoldReason::Grace).saturating_sub(kept_on.grace.iter().filter_map(hold).count());
-        let ended = [
-            (HoldReason::Braked, LetGo { targets: braked, stay }),
-            (HoldReason::Grace, LetGo { targets: grace, stay: None }),
-        ];
-        ended.into_iter().filter(|(_, ended)| ended.targets > 0).collect()
-    }
-
     /// A provider reports otherwise than before: what it confirms has to be looked at again.
     pub(super) fn look_again(&mut self, key: &ProviderKey, now: Now) {
         if let Some(groups) = self.of.get_mut(key).filter(|groups| !groups.braked.is_empty()) {
@@ -518,50 +370,23 @@ impl Kept {
                 continue;
             };
             if !std::mem::replace(&mut groups.is_stored, true) {
-                let head = Head { jobs: [Arc::clone(job)].into(), kept: Some(key.shared()), ..Head::default() };
-                effect.heads.push((name.clone(), head));
+                effect.heads.push((name.clone(), head_of(job, &key)));
             }
             effect.blocks.extend(blocks.into_iter().map(|(id, block)| (name.clone(), id, block)));
         }
     }
 
-    /// Has nothing of it stored any more: the job is gone.
-    pub(super) fn forget(&self, job: &Arc<str>, effect: &mut Effect) {
-        effect.forgotten.extend(self.of.keys().map(|key| stored_name(job, key)));
+    /// What is stored of it, which nobody keeps any more: the job is gone.
+    pub(super) fn left<'a>(&'a self, job: &'a Arc<str>) -> impl Iterator<Item = Left> + 'a {
+        self.of.iter().map(move |(key, groups)| Left {
+            key: stored_name(job, key),
+            head: Some(head_of(job, key)),
+            bytes: groups.archive.size() as u64,
+        })
     }
 }
 
-impl KeptGroups {
-    /// The sources of which it is not known now what they have.
-    fn unreadable(&self, provider: &Provider) -> HashSet<SourceId> {
-        let (told, mut unreadable) = (provider.told(), HashSet::new());
-        unreadable.extend(told.keys().map(|name| SourceId::of(name)));
-        // Of what was not there since the start nobody knows whether it is gone; what was read meanwhile is.
-        unreadable.extend(self.holds.iter().map(|(id, _)| id.source).filter(|source| provider.may_come(*source)));
-        let scopes: Vec<_> = told.values().filter_map(|unread| unread.beneath.as_deref()).collect();
-        if !scopes.is_empty() {
-            self.archive.for_each_name(|name, source| {
-                if scopes.iter().any(|scope| name.starts_with(scope)) {
-                    unreadable.insert(source);
-                }
-            });
-        }
-        unreadable
-    }
-}
-
-/// With one more that stays.
-fn longer(stay: Option<Stay>, hold: &KeptHold) -> Option<Stay> {
-    let until = hold.hold.until.unwrap_or(hold.hold.since);
-    Some(
-        stay.map_or(Stay { targets: 1, until }, |stay| Stay {
-            targets: stay.targets + 1,
-            until: stay.until.max(until),
-        }),
-    )
-}
-
-/// Under which name it is stored what a job keeps of a provider.
-fn stored_name(job: &str, key: &ProviderKey) -> ProviderKey {
-    ProviderKey::new(format!("{STORED}{}/{job}/{key}", job.len()))
+/// What is stored beside what a job keeps of a provider.
+fn head_of(job: &Arc<str>, key: &ProviderKey) -> Head {
+    Head { jobs: [Arc::clone(job)].into(), kept: Some(key.shared()), ..Head::default() }
 }

@@ -9,7 +9,7 @@ use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Labels, SourceId};
 
 use crate::roster::block::Block;
-use crate::roster::hold::HoldReason;
+use crate::roster::hold::{HoldReason, HoldReasons};
 use crate::roster::pages::{Pages, Turn};
 use crate::roster::step::{Difference, Named, Reason, SourceStep};
 
@@ -137,7 +137,7 @@ impl TargetTurns {
     pub(super) fn finish(
         self,
         after: &Pages,
-        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, Vec<HoldReason>>,
+        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, HoldReasons>,
     ) -> (Delta, Vec<SourceStep>) {
         (self.delta, self.log.map(|log| log.finish(after, why)).unwrap_or_default())
     }
@@ -147,7 +147,7 @@ impl Log {
     fn finish(
         mut self,
         after: &Pages,
-        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, Vec<HoldReason>>,
+        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, HoldReasons>,
     ) -> Vec<SourceStep> {
         let mut steps = SourceSteps::default();
         let mut seen = HashSet::new();
@@ -179,7 +179,7 @@ impl Log {
     fn held_otherwise(
         &mut self,
         after: &Pages,
-        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, Vec<HoldReason>>,
+        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, HoldReasons>,
     ) -> Vec<(Labels, PlaceId, HoldReason)> {
         let (mut otherwise, mut of): (Vec<_>, HashMap<_, Vec<_>>) = Default::default();
         for (labels, lost) in std::mem::take(&mut self.lost) {
@@ -199,8 +199,8 @@ impl Log {
             let reasons = why(of.keys().cloned().collect());
             otherwise.extend(of.into_iter().filter_map(|(labels, lost)| {
                 let reasons = reasons.get(&labels)?;
-                let lost = lost.into_iter().find(|lost| !reasons.contains(&lost.was))?;
-                Some((labels, lost.place, *reasons.first()?))
+                let lost = lost.into_iter().find(|lost| !reasons.contains(lost.was))?;
+                Some((labels, lost.place, reasons.first()?))
             }));
         }
         otherwise
@@ -211,7 +211,7 @@ impl Log {
     fn holds(
         &mut self,
         after: &Pages,
-        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, Vec<HoldReason>>,
+        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, HoldReasons>,
     ) -> HashMap<Labels, HoldReason> {
         let holds = std::mem::take(&mut self.holds);
         let is_held = |labels: &Labels| after.get(labels).is_some_and(|slot| slot.is_held());
@@ -225,7 +225,7 @@ impl Log {
         match unsaid.is_empty() {
             true => holds,
             false => {
-                let found = why(unsaid).into_iter().filter_map(|(labels, reasons)| Some((labels, *reasons.first()?)));
+                let found = why(unsaid).into_iter().filter_map(|(labels, reasons)| Some((labels, reasons.first()?)));
                 holds.into_iter().chain(found).collect()
             }
         }

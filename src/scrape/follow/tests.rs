@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rosterd_client::{Budget, Client, HttpClientConfig, Options};
+use rosterd_config::{Cluster, StaticMembers};
 use rosterd_discovery::{ProviderKey, Update};
 use rosterd_exposition::{Escaping, Protocol};
 use rosterd_model::TargetGroup;
@@ -65,9 +66,14 @@ impl Stage {
 
     /// The jobs of the roster, each with its provider, and the names of those that are scraped.
     async fn set_jobs(&self, jobs: &[(&str, &str)], scraped: &[&str]) {
+        self.set_share(jobs, scraped, Share::default()).await;
+    }
+
+    /// The same, of whose targets this share is scraped.
+    async fn set_share(&self, jobs: &[(&str, &str)], scraped: &[&str], share: Share) {
         self.roster.set_jobs(jobs.iter().map(|(name, provider)| spec(name, provider)).collect(), Duration::ZERO).await;
         let jobs = scraped.iter().map(|name| (Arc::from(*name), self.job(name)));
-        self.wanted.send_replace(Some(Arc::new(jobs.collect())));
+        self.wanted.send_replace(Some(Arc::new(ToScrape { jobs: jobs.collect(), share })));
     }
 
     fn job(&self, name: &str) -> Arc<Job> {
@@ -112,6 +118,23 @@ impl Stage {
             (known, statuses.counts(job).iter().sum()) == (targets, targets)
         };
         eventually(patience(), &format!("{job} has {targets} targets"), agrees).await;
+    }
+
+    /// Waits until the engine has the targets of the roster's job that belong to this share, and no others. Returns how many they are.
+    async fn has_share(&self, job: &str, share: &Share) -> usize {
+        let statuses = self.engine.statuses();
+        let own = || {
+            let view = self.roster.view();
+            let all: Vec<_> = view.job(job).into_iter().flat_map(|job| job.targets()).cloned().collect();
+            all.into_iter().filter(|slot| share.has(job, &slot.labels)).collect::<Vec<_>>()
+        };
+        let agrees = || {
+            let own = own();
+            own.iter().all(|slot| statuses.get(job, &slot.labels).is_some())
+                && statuses.counts(job).iter().sum::<usize>() == own.len()
+        };
+        eventually(patience(), &format!("{job} has its share"), agrees).await;
+        own().len()
     }
 
     async fn stop(self) {
@@ -175,6 +198,34 @@ fn who_begins_late_has_the_targets_that_are_there() {
         eventually(patience(), "the roster has them", there).await;
         stage.follow(wishes);
         stage.has("a", 3).await;
+        stage.stop().await;
+    });
+}
+
+#[test]
+fn of_several_members_each_scrapes_its_share_also_when_members_come_and_go() {
+    leak_checked_live(|| async {
+        let share = |members: &[&str]| {
+            let members = members.iter().map(|name| (*name).to_owned()).collect();
+            let cluster = Cluster { fixed: Some(StaticMembers { members }), ..Cluster::default() };
+            Share::by(&cluster, &["a"]).expect("it is a member")
+        };
+        let stage = Stage::start();
+        let jobs = [("j", "p/1")];
+        let shares = [share(&["a", "b"]), share(&["a", "b", "c"]), Share::default(), share(&["a", "c"])];
+        stage.set_share(&jobs, &["j"], shares[0].clone()).await;
+        stage.report("p/1", 0..100).await;
+        let mut counts = Vec::new();
+        for (share, last) in shares.iter().zip([90, 110, 120, 80]) {
+            stage.set_share(&jobs, &["j"], share.clone()).await;
+            counts.push(stage.has_share("j", share).await);
+            // Whoever comes and goes afterwards belongs to the same share.
+            stage.report("p/1", 0..last).await;
+            let all = || stage.roster.view().job("j").is_some_and(|job| job.targets().count() == last as usize);
+            eventually(patience(), "the roster has them", all).await;
+            stage.has_share("j", share).await;
+        }
+        assert!(counts[0] < 100 && counts[1] < counts[0] && counts[2] == 110, "{counts:?}");
         stage.stop().await;
     });
 }

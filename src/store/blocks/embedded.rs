@@ -1,6 +1,7 @@
 //! Blocks in a file of their own, by redb.
 
 use std::ops::Bound;
+use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,6 +34,11 @@ impl EmbeddedBlocks {
     /// What does not work of the files in its folder, those of the ledger among them.
     pub fn failures(&self) -> StoreFailures {
         self.0.failures().clone()
+    }
+
+    /// Where the file was moved to that was damaged when this one was opened, if it was.
+    pub fn moved_to(&self) -> Option<&Path> {
+        self.0.moved_to()
     }
 }
 

@@ -103,12 +103,12 @@ impl DatabaseFile {
     }
 
     /// Opens the database at start. A damaged one is moved aside, and an empty one takes its place: a store that refuses
-    /// to open would keep the whole agent down.
-    pub(super) fn open_or_replace(&self) -> Result<redb::Database, StoreError> {
+    /// to open would keep the whole agent down. Returns where the damaged one is.
+    pub(super) fn open_or_replace(&self) -> Result<(redb::Database, Option<PathBuf>), StoreError> {
         self.lock.take()?;
         let damage = match self.try_open(true) {
             Err(fault) if fault.is_damage() => fault.at(&self.path),
-            result => return result.map_err(|fault| fault.at(&self.path)),
+            result => return result.map(|database| (database, None)).map_err(|fault| fault.at(&self.path)),
         };
         let aside = self.move_aside().map_err(|source| io_error(&self.path, source))?;
         error!(
@@ -116,7 +116,7 @@ impl DatabaseFile {
             moved_to = %aside.display(),
             "a damaged store was moved aside and is empty now: {}", self.format.when_lost
         );
-        self.try_open(true).map_err(|fault| fault.at(&self.path))
+        self.try_open(true).map(|database| (database, Some(aside))).map_err(|fault| fault.at(&self.path))
     }
 
     /// Opens the database again after a failure.

@@ -7,6 +7,7 @@ mod format; // versions and migrations
 #[cfg(test)]
 pub(super) mod tests;
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
@@ -29,6 +30,8 @@ pub(super) struct Database(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     file: file::DatabaseFile,
+    /// Where the one is that was damaged at the start, if it was.
+    moved_to: Option<PathBuf>,
     /// Held by whoever writes.
     writing: Mutex<()>,
     opened: RwLock<Opened>,
@@ -55,23 +58,28 @@ impl Database {
     /// itself is an error.
     pub(super) fn open(lock: &Lock, format: &'static Format, opener: Opener) -> Result<Self, StoreError> {
         let database_file = file::DatabaseFile::new(lock, format, opener);
-        let opened = match database_file.open_or_replace() {
-            Ok(database) => Opened::Open(database),
+        let (opened, moved_to) = match database_file.open_or_replace() {
+            Ok((database, moved_to)) => (Opened::Open(database), moved_to),
             Err(error @ (StoreError::Full { .. } | StoreError::Io { .. })) => {
                 let (report, code, file) = (Report::of(&error), error.code(), format.file);
                 error!(error = %report, code, file, "cannot open the store, going on from memory and trying again");
                 database_file.note(Use::Opening, Err(&error));
-                Opened::Never
+                (Opened::Never, None)
             }
             Err(error) => return Err(error),
         };
         let (writing, opened, copy) = (Mutex::new(()), RwLock::new(opened), Mutex::new(None));
-        Ok(Self(Arc::new(Inner { file: database_file, writing, opened, copy })))
+        Ok(Self(Arc::new(Inner { file: database_file, moved_to, writing, opened, copy })))
     }
 
     /// What does not work of the files in its folder.
     pub(super) fn failures(&self) -> &StoreFailures {
         self.0.file.failures()
+    }
+
+    /// Where the database was moved to that was damaged when this one was opened, if it was.
+    pub(super) fn moved_to(&self) -> Option<&Path> {
+        self.0.moved_to.as_deref()
     }
 
     /// Reads what is there at one moment.
@@ -156,7 +164,7 @@ impl Inner {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         let database = match &*opened {
             Opened::Open(_) => return Ok(()),
-            Opened::Never => self.file.open_or_replace()?,
+            Opened::Never => self.file.open_or_replace()?.0,
             Opened::Failed => self.file.open()?,
         };
         *opened = Opened::Open(database);

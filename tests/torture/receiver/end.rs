@@ -27,6 +27,8 @@ pub(super) struct End {
     /// Requests with such samples in this life, and how many there may be.
     again: (usize, usize),
     leaps: bool,
+    /// What waits on a disk that could not be used at the start may come behind what was scraped since.
+    mixes: bool,
 }
 
 /// Labels as they came.
@@ -74,6 +76,7 @@ impl End {
             life: 0,
             again: (0, 0),
             leaps: false,
+            mixes: false,
         }
     }
 
@@ -112,6 +115,11 @@ impl End {
         self.leaps = true;
     }
 
+    /// What waits on the disk may come behind what is newer, until nothing waits.
+    pub(super) fn mixes(&mut self) {
+        self.mixes = true;
+    }
+
     /// Of each target these counts need not arrive from now on; in so many requests `again` the last samples may do so twice.
     pub(super) fn excuse(&mut self, why: &str, again: usize, counts: &[RangeInclusive<usize>]) {
         for (target, counts) in self.targets.iter_mut().zip(counts) {
@@ -125,6 +133,7 @@ impl End {
     /// Up to these counts, one for each target, nothing comes any more.
     pub(super) fn settle(&mut self, counts: &[usize]) {
         self.series.values_mut().for_each(|(_, series)| series.settle(self.life));
+        self.mixes = false;
         for (target, counted) in self.targets.iter_mut().zip(counts) {
             target.excused.retain(|(counts, _)| counts.end() > counted);
             target.refused.iter_mut().for_each(|refused| refused.retain(|count| count > counted));
@@ -160,9 +169,9 @@ impl End {
             let what = self.series.get(&labels).map_or_else(|| self.what(&labels), |(what, _)| *what);
             let text = format!("{labels:?}");
             let (_, series) = self.series.entry(labels).or_insert_with(|| (what, Series::default()));
-            let counts = matches!(what, What::Count(..));
+            let counts = matches!(what, What::Count(..)) && !self.mixes;
             let value = value.unwrap_or(f64::NAN);
-            match series.arrives(timestamp_ms, value, self.life, counts, self.leaps) {
+            match series.arrives(timestamp_ms, value, self.life, counts, self.leaps || self.mixes) {
                 Ok(Arrival::New) => faults.extend(self.arrived(what, timestamp_ms, value)),
                 Ok(Arrival::Again) => again = true,
                 Err(fault) => faults.push(format!("{text}: {fault}")),
@@ -186,6 +195,9 @@ impl End {
             What::Count(target, number) if !value.is_nan() => {
                 let found = count(Some(value));
                 let (last, _) = self.targets[target].last[number];
+                if self.mixes && found <= last {
+                    return None;
+                }
                 let missing = self.missing(target, number, last + 1..=found.saturating_sub(1), at_ms);
                 self.targets[target].last[number] = (found, at_ms);
                 missing

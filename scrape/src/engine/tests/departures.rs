@@ -73,7 +73,15 @@ impl Stage {
 
     async fn change(&self, job: &Arc<Job>, added: &[&Labels], removed: &[&Labels]) {
         let [added, removed] = [added, removed].map(|all| all.iter().map(|labels| (*labels).clone()).collect());
-        self.scene.engine.change(Change { job: Arc::clone(job), too_many: Some((2, 1)), removed, added }).await;
+        self.scene
+            .engine
+            .change(Change { too_many: Some((2, 1)), removed, added, ..Change::of(Arc::clone(job)) })
+            .await;
+    }
+
+    async fn hand_over(&self, job: &Arc<Job>, moved: &Labels) {
+        let moved = vec![moved.clone()];
+        self.scene.engine.change(Change { too_many: Some((2, 1)), moved, ..Change::of(Arc::clone(job)) }).await;
     }
 
     /// Waits until so much more was said of `up`, and returns when the last of it was scraped.
@@ -130,6 +138,44 @@ fn a_target_that_is_gone_ends_at_the_scrape_that_it_missed() {
             assert!(stage.scene.engine.statuses().get("j", &target).is_none());
             stage.end().await;
         }
+    });
+}
+
+#[test]
+fn a_target_that_another_agent_scrapes_from_now_on_does_not_end() {
+    leak_checked(|| async {
+        for ends in [false, true] {
+            let stage = Stage::new();
+            let (job, moved, removed) = (stage.scene.job(|_| {}), target("/", "a"), target("/", "b"));
+            stage.change(&job, &[&moved, &removed], &[]).await;
+            stage.wait_more(6).await;
+            stage.hand_over(&job, &moved).await;
+            stage.change(&job, &[], &[&removed]).await;
+            if ends {
+                stage.scene.engine.end(true).await;
+            }
+            sleep(10 * INTERVAL).await;
+            assert_eq!(stage.told.stale().len(), 1, "of the one that is removed");
+            assert!(stage.scene.engine.statuses().get("j", &moved).is_none());
+            stage.end().await;
+        }
+    });
+}
+
+#[test]
+fn a_target_that_is_handed_over_and_comes_back_goes_on_and_ends_in_its_time() {
+    leak_checked(|| async {
+        let stage = Stage::new();
+        let (job, target) = (stage.scene.job(|_| {}), target("/", "a"));
+        stage.change(&job, &[&target], &[]).await;
+        stage.wait_more(2).await;
+        stage.hand_over(&job, &target).await;
+        stage.change(&job, &[&target], &[]).await;
+        let last = stage.wait_more(2).await;
+        stage.change(&job, &[], &[&target]).await;
+        sleep(10 * INTERVAL).await;
+        assert_ended(&stage.told, last);
+        stage.end().await;
     });
 }
 

@@ -120,7 +120,7 @@ impl Scene {
     }
 
     async fn targets(&self, job: &Arc<Job>, added: &[Labels], removed: &[Labels]) {
-        let change = Change { job: Arc::clone(job), too_many: None, removed: removed.to_vec(), added: added.to_vec() };
+        let change = Change { removed: removed.to_vec(), added: added.to_vec(), ..Change::of(Arc::clone(job)) };
         self.engine.change(change).await;
     }
 
@@ -417,7 +417,7 @@ fn too_many_targets_are_all_down_without_being_asked() {
         let scene = Scene::new();
         let (job, target) = (scene.job(|_| {}), target(&server, "/metrics", "50ms"));
         let added = vec![target.clone()];
-        scene.engine.change(Change { job, too_many: Some((2, 1)), removed: Vec::new(), added }).await;
+        scene.engine.change(Change { too_many: Some((2, 1)), added, ..Change::of(job) }).await;
         scene.wait("up 0").await;
         scene.wait_health(&target, Health::Down).await;
         let error = scene.engine.statuses().get("j", &target).unwrap().error.unwrap();

@@ -64,6 +64,7 @@ fn options(folder: &Folder, mechanisms: Registry, shutdown_timeout: Duration) ->
         auto_reload: None,
         allow_empty: false,
         allow_template_commands: false,
+        member: None,
         system: System::new("host", rosterd_client::Environment::default()),
         mechanisms,
         flags: BTreeMap::new(),

@@ -50,6 +50,8 @@ fn a_reload_of_anything_bad_is_refused_with_its_problems_and_leaves_all_as_it_wa
                     refused.problems.iter().any(|problem| problem.code == code),
                     "{name} wants {code}: {refused:?}"
                 );
+                let line = refused.line();
+                assert!(line.contains(".yml:") && line.contains("(cfg_"), "{line}");
                 let view = agent.view.borrow().clone();
                 assert_eq!((view.refused.as_ref(), &view.yaml), (Some(&refused), &yaml), "{name}");
             }

@@ -192,12 +192,34 @@ fn a_worker_that_is_not_where_it_should_be_begins_an_operation_which_may_be_give
         assert!(workers(&store).await.remove(0).failed.is_some(), "who is cut off says nothing of what it keeps");
 
         let it = Running::start(store);
-        it.script.keeps.lock().unwrap().push_back(Some(Outcome::Done));
+        it.script.answer(Some(Outcome::Begun));
+        it.script.keeps.lock().unwrap().extend([Some(Outcome::Done), Some(Outcome::Done)]);
         it.want(&[("a", 1)]);
         it.until("it says that it is well", Phase::Done, "a").await;
+        let last = it.statuses.ended().pop().expect("that is told as well");
+        assert_eq!((last.status.action, last.status.state), (Action::Update, OperationState::Done));
+        assert!(last.means.reached && last.status.id != failed.operation.id, "{last:?}");
         advance_until("the ledger has that", async || workers(&it.store).await.iter().all(|it| it.failed.is_none()))
             .await;
         it.stop().await;
+    });
+}
+
+#[test]
+fn what_was_given_up_is_told_to_be_well_however_its_worker_says_so() {
+    leak_checked(|| async {
+        for well in [Outcome::Done, Outcome::Begun, Outcome::Next(Value::Null), Outcome::To(1, Value::Null)] {
+            let it = Running::start(Arc::default());
+            it.script.answer(Some(Outcome::Done));
+            it.script.answer(Some(Outcome::Cancel(failure(Retry::Never))));
+            it.script.keeps.lock().unwrap().extend([Some(Outcome::Begin), Some(well)]);
+            it.want(&[("a", 1)]);
+            advance_until("that is told", async || it.statuses.ended().len() == 3).await;
+            let ended: Vec<_> = it.statuses.ended().iter().map(|it| (it.status.action, it.status.state)).collect();
+            let told = [OperationState::Failed, OperationState::Done].map(|state| (Action::Update, state));
+            assert_eq!(ended[1..], told);
+            it.stop().await;
+        }
     });
 }
 
@@ -236,6 +258,26 @@ fn what_fails_again_as_before_is_one_operation_and_told_once() {
         advance_until("that is recorded", async || pending(&it.store).await.is_empty()).await;
         let failed = workers(&it.store).await.remove(0).failed.expect("the ledger has it");
         assert_eq!(failed.operation.id, ended[3].0, "the last of those that are like each other is told");
+        it.stop().await;
+    });
+}
+
+#[test]
+fn what_is_given_up_is_told_in_the_log_although_a_try_failed_alike_before() {
+    leak_checked(|| async {
+        let errors = Arc::new(AtomicUsize::new(0));
+        let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(Errors(Arc::clone(&errors))));
+        let it = Running::start(Arc::default());
+        let why = failure(Retry::Backoff);
+        let given_up = || [Some(Outcome::Retry(why.clone())), Some(Outcome::Cancel(why.clone()))];
+        it.script.answers.lock().unwrap().extend([Some(Outcome::Done)].into_iter().chain(given_up()).chain(given_up()));
+        it.script.keeps.lock().unwrap().extend([Some(Outcome::Begin), Some(Outcome::Begin)]);
+        it.want(&[("a", 1)]);
+        advance_until("it is given up twice", async || {
+            it.script.runs().len() == 5 && *it.script.kept.lock().unwrap() == 3
+        })
+        .await;
+        assert_eq!(errors.load(Ordering::Relaxed), 1, "that it fails as before is told once");
         it.stop().await;
     });
 }

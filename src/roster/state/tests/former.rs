@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::holds::{all_held, held, let_go, view};
 use super::*;
 use crate::roster::hold::HoldReason;
+use crate::roster::state::former::held_of;
 
 fn replaced(instances: &[&str]) -> Vec<(String, HoldReason)> {
     all_held(instances, HoldReason::Replaced)

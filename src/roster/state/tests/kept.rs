@@ -79,7 +79,7 @@ fn too_many_at_once_stay_until_another_reading_says_so_too() {
     kept.take(effect);
     assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned(), "h:5".to_owned()], vec![]));
     assert_eq!((view(&state, "a").braked(), asked.is_wanted(), state.deadline()), (None, false, None));
-    assert!(kept.0.keys().all(|key| !key.as_str().starts_with(STORED)), "nothing of it stays stored");
+    assert!(kept.0.keys().all(|key| !is_kept(key)), "nothing of it stays stored");
 }
 
 #[test]
@@ -463,7 +463,7 @@ fn what_a_configuration_removes_is_not_kept() {
     kept.take(state.set_jobs(wanted(vec![JobSpec { keeping: both, ..job("a", &["q/1"], "[]") }]), at(start, 30)));
     kept.take(state.update(update("q/1", vec![], true), at(start, 40)));
     assert_eq!((instances(&state, "a").len(), held(&state, "a")), (0, vec![]));
-    assert!(kept.0.keys().all(|key| !key.as_str().starts_with(STORED)), "{:?}", kept.0.keys());
+    assert!(kept.0.keys().all(|key| !is_kept(key)), "{:?}", kept.0.keys());
 }
 
 #[test]
@@ -508,22 +508,130 @@ fn of_providers_with_the_same_data_each_keeps_its_own() {
     }
 }
 
+/// What is stored of what a job keeps, or kept.
+fn of_jobs(kept: &Kept) -> Vec<Stored> {
+    kept.stored().into_iter().filter(|stored| stored.head.kept.is_some()).collect()
+}
+
+/// A reload with these jobs, of which those that come back find what is stored.
+fn reload(state: &mut State, kept: &Kept, jobs: Vec<JobSpec>, now: Now) -> Effect {
+    let (left, new) = (state.left_of(&jobs), |stored: &Stored| !state.has(&stored.key));
+    let (of_jobs, stored): (Vec<_>, Vec<_>) = kept.stored().into_iter().partition(|stored| stored.head.kept.is_some());
+    let stored = stored.into_iter().filter(new).collect();
+    let of_jobs = of_jobs.into_iter().filter(|stored| left.contains(&stored.key)).collect();
+    state.set_jobs(Wanted { stored, kept: of_jobs, ..wanted(jobs) }, now)
+}
+
 #[test]
-fn nothing_is_stored_of_what_a_job_kept_that_is_gone() {
+fn a_job_that_comes_back_within_a_day_keeps_what_it_kept() {
     let start = now();
-    let is_stored = |kept: &Kept| kept.0.keys().any(|key| key.as_str().starts_with(STORED));
-    let gone = || {
-        let (mut state, mut kept) = four(gracious(300), start);
-        kept.take(state.update(again(vec![group("s", &ALL[1..])]), start));
-        assert!(is_stored(&kept));
+    let both = Keeping { grace: Duration::from_secs(3600), ..braking(Confirm::Never) };
+    let others = || vec![job("b", &["q/1"], "[]")];
+    // One is in its time of grace, and two are braked later.
+    let before = || {
+        let (mut state, mut kept) = four(both, start);
+        state.set_telling(true);
+        kept.take(state.update(again(vec![group("s", &ALL[1..])]), at(start, 10)));
+        kept.take(state.update(again(vec![group("s", &ALL[3..])]), at(start, 20)));
         (state, kept)
     };
+    let as_before = |state: &State, of_provider: HoldReason| {
+        let own = all_held(&ALL[3..], of_provider);
+        assert_eq!(held(state, "a"), [all_held(&ALL[..1], Grace), all_held(&ALL[1..3], Braked), own].concat());
+        assert_eq!(view(state, "a").braked(), Some(at(start, 20).wall));
+        let of_grace = holds(state, "a").into_iter().find(|hold| hold.reason == Grace);
+        assert_eq!(of_grace.and_then(|hold| hold.until), Some(at(start, 3610).wall));
+    };
+    let is_back = BrakeStep::Again { targets: 2, since: at(start, 20).wall };
+    // By two reloads.
+    let (mut state, mut kept) = before();
+    let effect = state.set_jobs(wanted(others()), at(start, 30));
+    assert_eq!(brakes(&effect).len(), 2, "it is told of both");
+    kept.take(effect);
+    assert_eq!((of_jobs(&kept).len(), state.unused()), (1, 1), "it is no provider that nobody uses");
+    let effect = reload(&mut state, &kept, keeping(both), at(start, 1000));
+    assert_eq!(brakes(&effect), std::slice::from_ref(&is_back));
+    kept.take(effect);
+    as_before(&state, Restored);
+    kept.take(state.update(reading(vec![group("s", &ALL[3..])]), at(start, 1010)));
+    assert_eq!(held(&state, "a").len(), 3);
+    assert_eq!(of_jobs(&kept)[0].head.unused, None);
+    let mut state = State::default();
+    kept.restart_at(&mut state, keeping(both), at(start, 1020));
+    as_before(&state, Restored);
+    // By a start without it, and a reload.
+    let (_, mut kept) = before();
+    let mut state = telling();
+    kept.restart_at(&mut state, others(), at(start, 30));
+    let effect = reload(&mut state, &kept, keeping(both), at(start, 1000));
+    assert_eq!(brakes(&effect), std::slice::from_ref(&is_back));
+    as_before(&state, Restored);
+    // By two starts.
+    let (_, mut kept) = before();
+    kept.restart_at(&mut State::default(), others(), at(start, 30));
+    let mut state = telling();
+    kept.restart_at(&mut state, keeping(both), at(start, 1000));
+    as_before(&state, Restored);
+    assert_eq!((of_jobs(&kept)[0].head.unused, state.unused()), (None, 0));
+    // While another job goes on with the provider.
+    let (mut state, mut kept) = before();
+    let shared = || vec![job("b", &["p/1"], "[]")];
+    kept.take(state.set_jobs(wanted(shared()), at(start, 30)));
+    kept.take(reload(&mut state, &kept, [keeping(both), shared()].concat(), at(start, 1000)));
+    assert_eq!(held(&state, "a"), [all_held(&ALL[..1], Grace), all_held(&ALL[1..3], Braked)].concat());
+    // What is over then goes, and what came back meanwhile is not held.
+    let (mut state, mut kept) = before();
+    kept.take(state.set_jobs(wanted(shared()), at(start, 30)));
+    kept.take(state.update(again(vec![group("s", &ALL[2..])]), at(start, 40)));
+    kept.take(reload(&mut state, &kept, [keeping(both), shared()].concat(), at(start, 3700)));
+    kept.take(state.pass(at(start, 3700)));
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (3, all_held(&ALL[1..2], Braked)));
+}
+
+#[test]
+fn what_a_job_kept_that_is_gone_is_for_no_other_and_for_a_day() {
+    let (start, both) = (now(), braking(Confirm::Never));
+    let day = 24 * 3600;
+    let gone = || {
+        let (mut state, mut kept) = four(both, start);
+        kept.take(state.update(again(vec![TargetGroup::gone("s")]), start));
+        kept.take(state.set_jobs(wanted(vec![]), at(start, 10)));
+        (state, kept)
+    };
+    let named = |name: &str, provider: &str, keeping| vec![JobSpec { keeping, ..job(name, &[provider], "[]") }];
+    // Another one with the same provider.
     let (mut state, mut kept) = gone();
-    kept.take(state.set_jobs(wanted(vec![]), at(start, 10)));
-    assert!(!is_stored(&kept), "a reload took it");
+    kept.take(reload(&mut state, &kept, named("ab", "p/1", both), at(start, 20)));
+    assert_eq!((instances(&state, "ab").len(), of_jobs(&kept).len()), (0, 1));
+    // With another provider, or without the brake: what it kept before is gone for good.
+    for jobs in [named("a", "q/1", both), named("a", "p/1", Keeping::default())] {
+        let (mut state, mut kept) = gone();
+        state.set_telling(true);
+        let effect = reload(&mut state, &kept, jobs, at(start, 20));
+        assert_eq!((brakes(&effect), instances(&state, "a").len()), (vec![], 0));
+        kept.take(effect);
+        assert_eq!(of_jobs(&kept).len(), 0);
+    }
+    // With one of the same data it is kept of that.
+    let (mut state, mut kept) = gone();
+    kept.take(reload(&mut state, &kept, named("a", "p/1-2", both), at(start, 20)));
+    assert_eq!(held(&state, "a"), all_held(&ALL, Braked));
+    // What cannot be read is forgotten, and not mixed with what is kept from then on.
+    let (mut state, mut kept) = gone();
+    let stored = kept.stored().into_iter().filter(|stored| stored.head.kept.is_none()).collect();
+    let effect = state.set_jobs(Wanted { stored, ..wanted(keeping(both)) }, at(start, 20));
+    assert_eq!(effect.forgotten, of_jobs(&kept).into_iter().map(|stored| stored.key).collect::<Vec<_>>());
+    kept.take(effect);
+    assert_eq!(of_jobs(&kept).len(), 0);
+    // A day later, over starts as well.
+    let (mut state, mut kept) = gone();
+    kept.take(state.pass(at(start, day + 10)));
+    assert_eq!(of_jobs(&kept).len(), 0);
     let (_, mut kept) = gone();
-    kept.restart_at(&mut State::default(), vec![job("b", &["p/1"], "[]")], at(start, 10));
-    assert!(!is_stored(&kept), "it was taken before a start");
+    kept.restart_at(&mut State::default(), named("b", "q/1", both), at(start, day));
+    assert_eq!(of_jobs(&kept).len(), 1);
+    kept.restart_at(&mut State::default(), named("b", "q/1", both), at(start, day + 11));
+    assert_eq!(of_jobs(&kept).len(), 0);
 }
 
 #[test]
@@ -906,6 +1014,12 @@ fn a_step_tells_once_what_is_braked_and_why_that_ends() {
     assert_eq!(brakes(&state.update(gone(), start)), [braked(4)]);
     assert_eq!(brakes(&state.pass(at(start, 300))), [BrakeStep::Over { reason: Braked, ended: ended(4) }]);
 
+    // A source that is watched confirms it by not taking it back.
+    let mut state = four(braking(Confirm::Reading));
+    let watched = || Update { read: false, attention: Attention::default(), ..gone() };
+    assert_eq!(brakes(&state.update(watched(), start)), [braked(4)]);
+    assert_eq!(brakes(&state.pass(at(start, 60))), [BrakeStep::Still(ended(4))]);
+
     let mut state = four(gracious(300));
     assert_eq!(brakes(&state.update(again(vec![group("s", &ALL[1..])]), start)), []);
     assert_eq!(brakes(&state.pass(at(start, 300))), [BrakeStep::Over { reason: Grace, ended: ended(1) }]);
@@ -980,6 +1094,54 @@ fn a_step_tells_what_the_configuration_does_not_hold_any_more() {
     let mut state = telling();
     let effect = state.set_jobs(Wanted { stored, kept, ..wanted(keeping(no_brake(0))) }, at(start, 90));
     assert_eq!((held(&state, "a").len(), brakes(&effect)), (0, vec![configured(Braked, ended(4))]));
+}
+
+#[test]
+fn what_is_held_stays_so_under_settings_that_would_not_hold_it_but_not_without_a_brake() {
+    let (start, never) = (now(), braking(Confirm::Never));
+    let brake = |brake| Keeping { brake, ..never };
+    let larger = [Brake { min_targets: 5, ..BRAKE }, Brake { share: 0.9, ..BRAKE }];
+    let larger = larger.map(|it| brake(Some(Brake { confirm: Confirm::Never, ..it })));
+    let (mut state, mut kept) = four(never, start);
+    state.set_telling(true);
+    kept.take(state.update(again(vec![group("s", &ALL[3..])]), at(start, 10)));
+    for keeping_now in larger {
+        let effect = state.set_jobs(wanted(keeping(keeping_now)), at(start, 20));
+        assert_eq!((held(&state, "a"), brakes(&effect)), (all_held(&ALL[..3], Braked), vec![]));
+        kept.take(effect);
+        let mut state = State::default();
+        kept.restart_at(&mut state, keeping(keeping_now), at(start, 30));
+        assert_eq!(held(&state, "a")[..3], all_held(&ALL[..3], Braked));
+    }
+    let effect = state.set_jobs(wanted(keeping(brake(None))), at(start, 40));
+    assert_eq!(brakes(&effect), [BrakeStep::Configured { reason: Braked, ended: ended(3) }]);
+    // As it is of jobs that are braked together, and are not any more.
+    let small = brake(Some(Brake { min_targets: 10, confirm: Confirm::Never, ..BRAKE }));
+    let mut state = State::default();
+    state.set_jobs(Wanted { brake: Some(BRAKE), ..wanted(keeping(small)) }, start);
+    state.update(reading(vec![group("s", &ALL)]), start);
+    state.update(again(vec![TargetGroup::gone("s")]), at(start, 10));
+    state.set_jobs(wanted(keeping(small)), at(start, 20));
+    assert_eq!(held(&state, "a"), all_held(&ALL, Braked));
+}
+
+#[test]
+fn what_is_held_no_more_as_its_job_is_gone_is_told_at_a_start_as_well() {
+    let (start, both) = (now(), Keeping { grace: Duration::from_secs(300), ..braking(Confirm::Never) });
+    let (mut state, mut kept) = four(both, start);
+    kept.take(state.update(again(vec![group("s", &ALL[1..])]), at(start, 10)));
+    kept.take(state.update(again(vec![TargetGroup::gone("s")]), at(start, 20)));
+    let told = |effect: &Effect| effect.brakes.configured.clone();
+    let both_ended = [(Braked, ended(3)), (Grace, ended(1))].into();
+    let expected: BTreeMap<Arc<str>, BTreeMap<_, _>> = [("a".into(), both_ended)].into();
+    let (of_job, stored) = kept.stored().into_iter().partition(|stored| stored.head.kept.is_some());
+    let effect = State::default().set_jobs(Wanted { stored, kept: of_job, ..wanted(vec![]) }, at(start, 30));
+    assert_eq!(told(&effect), expected);
+    kept.take(effect);
+    // Once: what nobody keeps any more is not asked for.
+    kept.restart_at(&mut State::default(), vec![], at(start, 40));
+    assert_eq!(of_jobs(&kept).len(), 1);
+    assert_eq!(told(&state.set_jobs(wanted(vec![]), at(start, 30))), expected, "as by a reload");
 }
 
 #[test]

@@ -17,7 +17,8 @@ use rosterd_testkit::changed;
 use super::*;
 use crate::roster::Limits;
 use crate::roster::block::{Block, BlockId};
-use crate::roster::hold::Missing;
+use crate::roster::head::Head;
+use crate::roster::hold::{Hold, HoldReason, Missing};
 use crate::roster::view::NotServable;
 
 fn key(name: &str) -> ProviderKey {
@@ -118,8 +119,13 @@ impl Kept {
 
     /// The same at some time, of which the state is the new one.
     fn restart_at(&mut self, state: &mut State, jobs: Vec<JobSpec>, now: Now) {
-        let (kept, stored) = self.stored().into_iter().partition(|stored| stored.head.kept.is_some());
-        self.take(state.set_jobs(Wanted { stored, kept, ..wanted(jobs) }, now));
+        let (kept, stored): (Vec<_>, Vec<_>) = self.stored().into_iter().partition(|stored| stored.head.kept.is_some());
+        let is_asked_for = |Stored { head, .. }: &Stored| {
+            head.unused.is_none() || jobs.iter().any(|spec| head.jobs.contains(&spec.name))
+        };
+        let (kept, left): (Vec<_>, Vec<_>) = kept.into_iter().partition(is_asked_for);
+        let left = left.into_iter().map(|Stored { key, head, .. }| Left { key, head: Some(head), bytes: 1 }).collect();
+        self.take(state.set_jobs(Wanted { stored, kept, left, ..wanted(jobs) }, now));
     }
 }
 

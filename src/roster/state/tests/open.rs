@@ -1,11 +1,14 @@
 //! What confirms a removal while sources that were not there at the start may still come.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::holds::{after, all_held, found, held};
+use rosterd_discovery::{ProviderStatus, Status};
+
+use super::holds::{after, all_held, found, held, view};
 use super::*;
 use crate::roster::Keeping;
 use crate::roster::brake::{Brake, Confirm};
+use crate::roster::confirmation::{Confirmation, Readings};
 use crate::roster::hold::HoldReason::Braked;
 
 const ALL: [&str; 4] = ["h:1", "h:2", "h:3", "h:4"];
@@ -65,4 +68,28 @@ fn a_source_that_was_never_there_since_a_restart_confirms_nothing_until_it_comes
         (instances(&state, "a"), held(&state, "a")),
         (vec!["h:1".to_owned(), "h:5".to_owned()], all_held(&["h:1"], Braked))
     );
+}
+
+#[test]
+fn when_it_may_be_confirmed_is_told_of_what_was_not_there_since_the_start_as_well() {
+    let start = now();
+    let time = |seconds| start.wall + Duration::from_secs(seconds);
+    let told = |state: &State, now: SystemTime| {
+        let status = Status { next_try: Some(time(900)), ..Status::default() };
+        let (jobs, reads) = (vec!["a".into()], Arc::default());
+        let provider = ProviderStatus { key: key("p/1"), jobs, reads, status, watches: Vec::new() };
+        Confirmation::of(&view(state, "a"), &Readings::of([&provider]), now).map(|it| (it.watched, it.expected))
+    };
+    let (mut state, mut kept) = braked(start);
+    kept.take(state.update(found(update("p/1", vec![TargetGroup::gone("s")], false), &["s"]), after(start, 10)));
+    assert_eq!(told(&state, time(20)), Some((true, Some(time(60)))), "its source does not take it back");
+    assert_eq!(told(&state, time(61)), Some((true, None)));
+    let mut state = State::default();
+    kept.restart_at(&mut state, braking(), after(start, 30));
+    state.update(found(update("p/1", vec![], true), &[]), after(start, 31));
+    assert_eq!(told(&state, time(32)), Some((false, Some(time(900)))), "the next reading of all");
+    // Of what may be known it is not told later for that which may not.
+    state.update(found(update("p/1", vec![group("t", &ALL)], false), &["t"]), after(start, 33));
+    state.update(found(update("p/1", vec![group("s", &ALL)], false), &["s", "t"]), after(start, 34));
+    assert_eq!(told(&state, time(35)), None, "it came");
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::roster::hold::HoldReason;
+use crate::roster::hold::{HoldReason, HoldReasons};
 use crate::roster::step::Difference;
 use crate::roster::target::Entry;
 
@@ -141,13 +141,13 @@ fn all_reasons_are_found_for_which_a_target_is_held_and_no_more_is_looked_for() 
         let mut targets = view.job("a").unwrap().targets().map(|slot| slot.labels.clone());
         targets.find(|labels| labels.get("instance") == Some(instance)).unwrap()
     };
-    let of = |instance: &str| job.holds_of([labels(instance)].into())[&labels(instance)].clone();
+    let of = |instance: &str| job.holds_of([labels(instance)].into())[&labels(instance)].iter().collect::<Vec<_>>();
     assert_eq!(of("h:1"), [HoldReason::Restored, HoldReason::Replaced]);
     assert_eq!((of("h:2"), of("h:3")), (vec![HoldReason::Restored], vec![HoldReason::Replaced]));
     let all = job.holds_of(["h:1", "h:2", "h:3"].map(labels).into());
-    assert_eq!(all.values().map(Vec::len).sum::<usize>(), 4);
+    assert_eq!(all.values().map(|reasons| reasons.iter().count()).sum::<usize>(), 4);
     let unknown: rosterd_model::Labels = [("instance", "h:4")].into_iter().collect();
-    assert_eq!(job.holds_of([unknown.clone()].into()), [(unknown, vec![])].into());
+    assert_eq!(job.holds_of([unknown.clone()].into()), [(unknown, HoldReasons::default())].into());
 }
 
 /// How many entries are held, by the blocks of a job.

@@ -10,14 +10,14 @@ use crate::roster::view::JobView;
 
 /// How a target is. One that is held has a health besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TargetState {
+pub(crate) enum Condition {
     /// Of this health.
     Health(Health),
     /// Kept although its source does not say so now.
     Held,
 }
 
-impl TargetState {
+impl Condition {
     /// All that may be asked for.
     pub(crate) const ALL: [Self; 4] =
         [Self::Health(Health::Up), Self::Health(Health::Down), Self::Health(Health::Unknown), Self::Held];
@@ -32,12 +32,7 @@ impl TargetState {
 
     /// What the parameter `health` asks for.
     pub(super) fn of(query: &Query) -> Result<Option<Self>, Error> {
-        let parse = |value: &str| {
-            let found = Self::ALL.into_iter().find(|state| state.as_str() == value);
-            let expected = "up, down, unknown or held";
-            found.ok_or_else(|| Error::BadParameter { name: "health", value: value.to_owned(), expected })
-        };
-        query.get("health").map(parse).transpose()
+        query.one_of("health", &Self::ALL, Self::as_str)
     }
 
     /// Whether a target of a job with these final labels is so. Who has no status is unknown.
