@@ -38,7 +38,7 @@ use crate::roster::view::RosterView;
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
 use crate::store::ledger::Member;
-use crate::store::{Blocks, Ledger, MemoryBlocks, MemoryLedger, StoreFailure, StoreFailures, open_folder};
+use crate::store::{Blocks, Ledger, Loss, MemoryBlocks, MemoryLedger, StoreFailure, StoreFailures, open_folder};
 use crate::{reconcile, roster, web};
 
 /// The shares of the time for a shutdown in which discovery has ended, and in which is sent what there is.
@@ -202,7 +202,7 @@ impl Agent {
         let folder = options.storage_path.as_ref().map(|path| path.join("journal"));
         let listed = manager.directory();
         let providers = Arc::new(move || listed.list());
-        let journal = Journal::start(&work, &roster, folder, history, providers, stores.damaged, journal_metrics);
+        let journal = Journal::start(&work, &roster, folder, history, providers, stores.lost, journal_metrics);
         let wanted = Wanted::default();
         let publisher = Publisher::start(&roster, wanted.files(), &work);
         let (unused, failures, stop) = (Arc::clone(&stores.ledger), stores.failures.clone(), work.token().clone());
@@ -600,8 +600,8 @@ struct Stores {
     blocks: Arc<dyn Blocks>,
     ledger: Arc<dyn Ledger>,
     failures: StoreFailures,
-    /// Where that is moved to which was stored of targets, if it was damaged.
-    damaged: Option<PathBuf>,
+    /// What is not there that was stored of targets.
+    lost: Option<Loss>,
 }
 
 impl Stores {
@@ -609,14 +609,14 @@ impl Stores {
         Ok(match folder {
             Some(folder) => {
                 let (blocks, ledger) = open_folder(folder).await?;
-                let (failures, damaged) = (blocks.failures(), blocks.moved_to().map(Path::to_owned));
-                Self { blocks: Arc::new(blocks), ledger: Arc::new(ledger), failures, damaged }
+                let (failures, lost) = (blocks.failures(), blocks.lost().cloned());
+                Self { blocks: Arc::new(blocks), ledger: Arc::new(ledger), failures, lost }
             }
             None => Self {
                 blocks: Arc::new(MemoryBlocks::new()),
                 ledger: Arc::new(MemoryLedger::new()),
                 failures: StoreFailures::default(),
-                damaged: None,
+                lost: None,
             },
         })
     }

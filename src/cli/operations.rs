@@ -78,7 +78,7 @@ struct Operation {
 /// Where there is nothing at all.
 const NOTHING: &str = "nothing to do, and nothing was done since rosterd started";
 /// Where there is nothing of what was asked for.
-const NONE_SUCH: &str = "nothing is like that";
+const NONE_SUCH: &str = "there is no such operation: without a worker and --state all are listed";
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let state = args.state.and_then(|state| Some(state.to_possible_value()?.get_name().to_owned()));

@@ -1,9 +1,10 @@
 //! Why the journal begins to follow the roster, and what it says then. Pure.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rosterd_journal::{Event, Kind, Note, Time};
+
+use crate::store::Loss;
 
 /// The reasons of differences to what was when rosterd ended.
 pub(super) const RESTART: &str = "restart";
@@ -68,8 +69,8 @@ impl Beginning {
         Self { cause, started: (cause == Cause::Start).then_some(now), before: last.and_then(Before::of) }
     }
 
-    /// What is said before the differences, where the store was damaged at the start, and moved there.
-    pub(super) fn notes(&self, now: Time, damaged: Option<&Path>) -> Vec<(Time, Note)> {
+    /// What is said before the differences, where the store has lost what the journal knows of.
+    pub(super) fn notes(&self, now: Time, lost: Option<&Loss>) -> Vec<(Time, Note)> {
         let killed = match self.before {
             Some(Before::Killed) => ", after one that did not end in order: it was killed, or the machine failed",
             Some(Before::Stopped) | None => "",
@@ -77,11 +78,9 @@ impl Beginning {
         let detail: Arc<str> = format!("{}{killed}", env!("CARGO_PKG_VERSION")).into();
         let reason = self.before.map(|before| before.as_str().into());
         let started = Note { reason, detail: Some(detail), ..Note::of(Kind::Started) };
-        let damaged = damaged.map(|moved_to| {
-            let moved_to = moved_to.display();
+        let damaged = lost.map(|lost| {
             let detail = format!(
-                "what was stored of targets is damaged, and moved to {moved_to}: what sources say first is believed, \
-                 and nothing is held of what they do not say"
+                "what was stored of targets {lost}: what sources say first is believed, and nothing is held of what they do not say"
             );
             Note { detail: Some(detail.into()), ..Note::of(Kind::Damaged) }
         });
@@ -94,10 +93,10 @@ impl Beginning {
         started.into_iter().chain(self.cause.words().map(missed)).collect()
     }
 
-    /// The reason of the differences, where the store was damaged or not.
-    pub(super) fn reason(&self, is_known: bool, damaged: bool) -> &'static str {
+    /// The reason of the differences to what is known, where the store has lost that or not.
+    pub(super) fn reason(&self, is_known: bool, is_lost: bool) -> &'static str {
         match self.cause {
-            Cause::Start if is_known && damaged => DAMAGED,
+            Cause::Start if is_known && is_lost => DAMAGED,
             Cause::Start if is_known => RESTART,
             Cause::Start => "start",
             Cause::Failure | Cause::Off | Cause::Disk => "caught_up",

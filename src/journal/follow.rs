@@ -25,6 +25,7 @@ use super::providers::Known;
 use crate::roster::RosterHandle;
 use crate::roster::step::{RosterNews, Step};
 use crate::roster::view::RosterView;
+use crate::store::Loss;
 
 /// How long an event waits for others to be written with it.
 const TOGETHER: Duration = Duration::from_millis(500);
@@ -48,14 +49,14 @@ pub struct Journal;
 impl Journal {
     /// Spawns the task of a journal on `stopper`. It is kept in `folder` or, without one, in memory; not at all as long as
     /// there are no settings. A disk that does not work is told, and tried again. A panic begins it anew from what is written.
-    /// Where the store was damaged at the start, and moved to `damaged`, it says so: why targets are gone that it knows.
+    /// Where the store has `lost` what was in it, it says so: why targets are gone that it knows.
     pub fn start(
         stopper: &Stopper,
         roster: &RosterHandle,
         folder: Option<PathBuf>,
         settings: Option<Settings>,
         providers: ListProviders,
-        damaged: Option<PathBuf>,
+        lost: Option<Loss>,
         metrics: Metrics,
     ) -> JournalHandle {
         let (notes, noted) = mpsc::channel(WAITING);
@@ -70,7 +71,7 @@ impl Journal {
             roster: roster.clone(),
             folder,
             providers,
-            damaged,
+            lost,
             metrics,
             missed: Arc::clone(&handle.missed),
             were_down: handle.were_down.clone(),
@@ -104,7 +105,7 @@ struct Shared {
     roster: RosterHandle,
     folder: Option<PathBuf>,
     providers: ListProviders,
-    damaged: Option<PathBuf>,
+    lost: Option<Loss>,
     metrics: Metrics,
     missed: Arc<std::sync::atomic::AtomicU64>,
     were_down: WereDown,
@@ -115,6 +116,12 @@ struct Shared {
 }
 
 impl Shared {
+    /// What the store has lost. One that was not there has lost nothing where the journal knows of no target.
+    fn lost(&self, past: Option<&Past>) -> Option<&Loss> {
+        let had_any = past.is_some_and(|past| past.sizes().any(|(_, targets)| targets > 0));
+        self.lost.as_ref().filter(|lost| had_any || **lost != Loss::Missing)
+    }
+
     /// That the disk failed, perhaps again.
     fn fails(&self, report: Report) {
         self.failing.send_modify(|failing| {
@@ -230,7 +237,7 @@ impl Keeper {
 
     /// Says first why it begins: what happens before the roster is known stands behind that.
     fn tell_beginning(&mut self) {
-        for (time, note) in self.beginning.notes(now(), self.shared.damaged.as_deref()) {
+        for (time, note) in self.beginning.notes(now(), self.shared.lost(self.past.as_ref())) {
             self.disk().push(time, &note);
         }
     }
@@ -314,7 +321,7 @@ impl Keeper {
         .await;
     }
 
-    /// Says what is gone that nothing holds, as the store was damaged.
+    /// Says what is gone that nothing holds, as the store has lost it.
     fn tell_lost(&mut self) {
         for unheld in self.lost.compare(&self.roster) {
             let (job, before, targets) = (&*unheld.job, unheld.before, unheld.targets);
@@ -322,7 +329,7 @@ impl Keeper {
                 job,
                 before,
                 targets,
-                "so many targets are gone since the store was damaged that their removal would be held, had it been known"
+                "so many targets are gone with what was stored of them that their removal would be held, had it been known"
             );
             self.disk().push(now(), &unheld.note());
         }
@@ -332,7 +339,7 @@ impl Keeper {
     async fn begin(&mut self) {
         self.begun = true;
         let (past, roster) = (self.past.take(), self.roster.clone());
-        let reason = self.beginning.reason(past.is_some(), self.shared.damaged.is_some());
+        let reason = self.beginning.reason(past.is_some(), self.shared.lost(past.as_ref()).is_some());
         let cause = self.beginning.cause;
         if reason == DAMAGED {
             self.lost = past.as_ref().map(Lost::of).unwrap_or_default();

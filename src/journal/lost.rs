@@ -1,4 +1,4 @@
-//! What jobs had before the store was damaged, beside what their sources say first since. Pure.
+//! What jobs had before the store lost it, beside what their sources say first since. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ mod disk; // the writer, on threads that may block
 mod down; // the targets that were
 mod follow; // the task
 mod handle;
-mod lost; // with a damaged store; pure
+mod lost; // with a store; pure
 pub mod metrics;
 mod names; // of sources
 mod opened; // as it can be had

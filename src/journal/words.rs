@@ -29,7 +29,7 @@ pub fn why(note: &Note) -> Option<&'static str> {
 pub(super) fn found(reason: &str) -> Option<&'static str> {
     match reason {
         "start" | RESTART => Some("found so when rosterd started"),
-        DAMAGED => Some("found so when rosterd started, and what was stored of it was damaged"),
+        DAMAGED => Some("found so when rosterd started, and what was stored of it was damaged or gone"),
         "caught_up" => Some("found so when the journal went on"),
         _ => None,
     }
@@ -62,7 +62,10 @@ mod tests {
     fn reasons_of_targets_are_told_in_words_and_others_as_they_are() {
         let told = |kind, reason: &str| why(&Note { reason: Some(reason.into()), ..Note::of(kind) });
         assert_eq!(told(Kind::Removed, "source"), Some("its source says so"));
-        assert!(told(Kind::Removed, "damaged").is_some_and(|why| why.ends_with("what was stored of it was damaged")));
+        assert!(
+            told(Kind::Removed, "damaged")
+                .is_some_and(|why| why.ends_with("what was stored of it was damaged or gone"))
+        );
         assert_eq!(told(Kind::Held, "braked"), Some(HoldReason::Braked.told()));
         assert_eq!(
             (told(Kind::Brake, "over"), told(Kind::Removed, "x"), why(&Note::of(Kind::Added))),

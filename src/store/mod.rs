@@ -7,12 +7,14 @@ mod error;
 mod failures; // what does not work
 mod folder; // both stores in one folder
 pub mod ledger;
+mod loss; // what is not there any more
 
 pub use blocks::{Block, Blocks, BlocksChange, EmbeddedBlocks, MemoryBlocks};
 pub use error::StoreError;
 pub use failures::{StoreFailure, StoreFailures};
 pub use folder::open_folder;
 pub use ledger::{EmbeddedLedger, Ledger, MemoryLedger};
+pub use loss::Loss;
 
 #[cfg(test)]
 pub(crate) mod tests;

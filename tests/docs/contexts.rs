@@ -13,7 +13,7 @@ const KNOWN: [(&str, &[&str]); 11] = [
     ("roster", &["store"]),
     ("reconcile", &["store"]),
     ("scrape", &["cluster", "roster"]),
-    ("journal", &["roster"]),
+    ("journal", &["roster", "store"]),
     ("publish", &["reconcile", "roster", "store"]),
     ("explain", &["cluster", "journal", "publish", "roster", "scrape"]),
     ("api", &["cluster", "explain", "journal", "problem", "publish", "reconcile", "roster", "scrape"]),

@@ -1,7 +1,7 @@
 //! The journal of a roster, in folders that cannot be opened, or only later.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::journal::metrics::Metrics;
 use crate::journal::*;
 use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
-use crate::store::MemoryBlocks;
+use crate::store::{Loss, MemoryBlocks};
 
 const SETTINGS: Settings = Settings { retention: Duration::from_secs(16 * 100), max_size: 1 << 24 };
 /// A disk that failed is tried again before that.
@@ -70,12 +70,12 @@ impl Kept {
         Self::start_on(folder, stored, None)
     }
 
-    /// Where what was stored of sources was damaged, and moved there.
-    pub(super) fn start_damaged(folder: &Path, moved_to: Option<PathBuf>) -> Self {
-        Self::start_on(folder, MemoryBlocks::new(), moved_to)
+    /// Where what was stored of sources is lost.
+    pub(super) fn start_without(folder: &Path, lost: Loss) -> Self {
+        Self::start_on(folder, MemoryBlocks::new(), Some(lost))
     }
 
-    fn start_on(folder: &Path, stored: MemoryBlocks, damaged: Option<PathBuf>) -> Self {
+    fn start_on(folder: &Path, stored: MemoryBlocks, lost: Option<Loss>) -> Self {
         let (registry, work) = (prometheus::Registry::new(), Stopper::new());
         let (updates, reported) = mpsc::channel(1);
         let counted = crate::roster::metrics::Metrics::register(&registry).unwrap();
@@ -83,7 +83,7 @@ impl Kept {
         let metrics = Metrics::register(&registry).unwrap();
         let stale = Arc::new(|| vec![providers::tests::provider(Presence::Stale, Some("sd_aws_denied"))]);
         let folder = Some(folder.to_owned());
-        let journal = Journal::start(&work, &roster, folder, Some(SETTINGS), stale, damaged, metrics.clone());
+        let journal = Journal::start(&work, &roster, folder, Some(SETTINGS), stale, lost, metrics.clone());
         Self { work, roster, updates, journal, metrics }
     }
 

@@ -1,7 +1,6 @@
 //! Blocks in a file of their own, by redb.
 
 use std::ops::Bound;
-use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use tracing::warn;
 
 use super::{Block, Blocks, BlocksChange};
 use crate::store::database::{Database, Fault, Format, Lock, Opener};
-use crate::store::{StoreError, StoreFailures};
+use crate::store::{Loss, StoreError, StoreFailures};
 
 const GROUPS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("groups");
 
@@ -36,9 +35,9 @@ impl EmbeddedBlocks {
         self.0.failures().clone()
     }
 
-    /// Where the file was moved to that was damaged when this one was opened, if it was.
-    pub fn moved_to(&self) -> Option<&Path> {
-        self.0.moved_to()
+    /// What was not in it when it was opened, if something was stored before, or may have been.
+    pub fn lost(&self) -> Option<&Loss> {
+        self.0.lost()
     }
 }
 

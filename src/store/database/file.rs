@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use super::fault::{Fault, caught, io_error};
 use super::format::Format;
 use crate::store::failures::Use;
-use crate::store::{StoreError, StoreFailures};
+use crate::store::{Loss, StoreError, StoreFailures};
 
 /// How a database is opened; the flag asks for a check of every page.
 pub(in crate::store) type Opener = fn(&Path, bool) -> Result<redb::Database, redb::DatabaseError>;
@@ -103,12 +103,13 @@ impl DatabaseFile {
     }
 
     /// Opens the database at start. A damaged one is moved aside, and an empty one takes its place: a store that refuses
-    /// to open would keep the whole agent down. Returns where the damaged one is.
-    pub(super) fn open_or_replace(&self) -> Result<(redb::Database, Option<PathBuf>), StoreError> {
+    /// to open would keep the whole agent down. Returns what is not in it that was stored before.
+    pub(super) fn open_or_replace(&self) -> Result<(redb::Database, Option<Loss>), StoreError> {
         self.lock.take()?;
+        let missing = self.is_new().then_some(Loss::Missing);
         let damage = match self.try_open(true) {
             Err(fault) if fault.is_damage() => fault.at(&self.path),
-            result => return result.map(|database| (database, None)).map_err(|fault| fault.at(&self.path)),
+            result => return result.map(|database| (database, missing)).map_err(|fault| fault.at(&self.path)),
         };
         let aside = self.move_aside().map_err(|source| io_error(&self.path, source))?;
         error!(
@@ -116,7 +117,7 @@ impl DatabaseFile {
             moved_to = %aside.display(),
             "a damaged store was moved aside and is empty now: {}", self.format.when_lost
         );
-        self.try_open(true).map(|database| (database, Some(aside))).map_err(|fault| fault.at(&self.path))
+        self.try_open(true).map(|database| (database, Some(Loss::MovedTo(aside)))).map_err(|fault| fault.at(&self.path))
     }
 
     /// Opens the database again after a failure.
@@ -153,10 +154,7 @@ impl DatabaseFile {
     }
 
     fn try_open(&self, check: bool) -> Result<redb::Database, Fault> {
-        let is_new = match std::fs::metadata(&self.path) {
-            Ok(found) => found.is_file() && found.len() == 0,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
+        let is_new = self.is_new();
         let opened = caught(|| {
             let database = (self.opener)(&self.path, check)?;
             self.format.prepare(&database)?;
@@ -172,6 +170,14 @@ impl DatabaseFile {
             _ => {}
         }
         opened
+    }
+
+    /// Whether there is nothing to open.
+    fn is_new(&self) -> bool {
+        match std::fs::metadata(&self.path) {
+            Ok(found) => found.is_file() && found.len() == 0,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 
     /// What does not work of the files in its folder.

@@ -7,7 +7,6 @@ mod format; // versions and migrations
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
@@ -16,7 +15,7 @@ use rosterd_tasks::blocking;
 use tracing::error;
 
 use super::failures::Use;
-use super::{StoreError, StoreFailures};
+use super::{Loss, StoreError, StoreFailures};
 use fault::caught;
 
 pub(super) use fault::{Fault, decode, encode};
@@ -30,8 +29,8 @@ pub(super) struct Database(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     file: file::DatabaseFile,
-    /// Where the one is that was damaged at the start, if it was.
-    moved_to: Option<PathBuf>,
+    /// What was stored before and was not there at the start.
+    lost: Option<Loss>,
     /// Held by whoever writes.
     writing: Mutex<()>,
     opened: RwLock<Opened>,
@@ -58,8 +57,8 @@ impl Database {
     /// itself is an error.
     pub(super) fn open(lock: &Lock, format: &'static Format, opener: Opener) -> Result<Self, StoreError> {
         let database_file = file::DatabaseFile::new(lock, format, opener);
-        let (opened, moved_to) = match database_file.open_or_replace() {
-            Ok((database, moved_to)) => (Opened::Open(database), moved_to),
+        let (opened, lost) = match database_file.open_or_replace() {
+            Ok((database, lost)) => (Opened::Open(database), lost),
             Err(error @ (StoreError::Full { .. } | StoreError::Io { .. })) => {
                 let (report, code, file) = (Report::of(&error), error.code(), format.file);
                 error!(error = %report, code, file, "cannot open the store, going on from memory and trying again");
@@ -69,7 +68,7 @@ impl Database {
             Err(error) => return Err(error),
         };
         let (writing, opened, copy) = (Mutex::new(()), RwLock::new(opened), Mutex::new(None));
-        Ok(Self(Arc::new(Inner { file: database_file, moved_to, writing, opened, copy })))
+        Ok(Self(Arc::new(Inner { file: database_file, lost, writing, opened, copy })))
     }
 
     /// What does not work of the files in its folder.
@@ -77,9 +76,9 @@ impl Database {
         self.0.file.failures()
     }
 
-    /// Where the database was moved to that was damaged when this one was opened, if it was.
-    pub(super) fn moved_to(&self) -> Option<&Path> {
-        self.0.moved_to.as_deref()
+    /// What was not in it when it was opened, if something was stored before.
+    pub(super) fn lost(&self) -> Option<&Loss> {
+        self.0.lost.as_ref()
     }
 
     /// Reads what is there at one moment.

@@ -17,7 +17,7 @@ use crate::store::ledger::tests::{self as ledger, transaction, worker};
 use crate::store::ledger::{Ledger, Picture, Write};
 use crate::store::tests::block_on;
 use crate::store::tests::disk::open_on_disk;
-use crate::store::{Blocks, open_folder};
+use crate::store::{Blocks, Loss, open_folder};
 
 #[test]
 fn two_agents_cannot_share_a_folder() {
@@ -241,7 +241,7 @@ fn a_file_that_is_no_database_is_moved_aside() {
             fs::write(folder.path().join("roster.redb"), garbage).unwrap();
             fs::write(folder.path().join("ledger.redb"), garbage).unwrap();
             let (store, decided) = open_folder(folder.path()).await.unwrap();
-            assert_eq!(store.moved_to(), moved_aside(folder.path()).iter().max().map(PathBuf::as_path));
+            assert_eq!(store.lost().cloned(), moved_aside(folder.path()).into_iter().max().map(Loss::MovedTo));
             assert_eq!(blocks::content(&store).await, []);
             assert_eq!(ledger::content(&decided).await, Picture::default());
             store.apply(vec![put("p", vec![block(1, "x")])]).await.unwrap();
@@ -251,7 +251,7 @@ fn a_file_that_is_no_database_is_moved_aside() {
             drop((store, decided));
             let (store, _) = open_folder(folder.path()).await.unwrap();
             assert_eq!(store.providers().await.unwrap(), ["p"]);
-            assert_eq!((moved_aside(folder.path()), store.moved_to()), (aside, None), "the new store is fine");
+            assert_eq!((moved_aside(folder.path()), store.lost()), (aside, None), "the new store is fine");
             drop(store);
             // Twice within a second.
             for _ in 0..2 {
