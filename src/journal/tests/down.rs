@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rosterd_journal::{Kind, Note};
-use rosterd_testkit::{Folder, leak_checked};
+use rosterd_testkit::{Folder, eventually_ok, leak_checked, patience};
 
 use super::late::{Kept, job};
 use crate::store::MemoryBlocks;
@@ -32,7 +32,16 @@ fn that_a_target_is_down_still_is_no_news_and_that_it_is_up_is() {
 
         let kept = begin().await;
         kept.report(&["a:1", "b:1", "c:1"]).await;
-        kept.tells(&[Kind::Removed], &["removed d:1 source"]).await;
+        // Before the journal goes on or after that.
+        eventually_ok(
+            patience(),
+            "it is told that one is gone",
+            async || match &kept.told(&[Kind::Removed]).await[..] {
+                [gone] if gone.starts_with("removed d:1 ") => Ok(()),
+                others => Err(format!("{others:?}")),
+            },
+        )
+        .await;
         let is_news = |target: &rosterd_model::Labels, is_down| {
             let fingerprint = target.fingerprint();
             kept.journal.is_news("one", fingerprint, is_down)

@@ -108,7 +108,7 @@ impl Kept {
     }
 
     /// What it has of the kinds, the oldest first: kind, instance and reason.
-    async fn told(&self, kinds: &[Kind]) -> Vec<String> {
+    pub(super) async fn told(&self, kinds: &[Kind]) -> Vec<String> {
         let query = Query { kinds: kinds.to_vec(), limit: 1000, ..Query::default() };
         let Ok(page) = self.journal.query(query).await else { return vec!["nothing".to_owned()] };
         let told = page.events.into_iter().map(|Event { note, .. }| {
