@@ -10,6 +10,8 @@ mod process; // what the process takes
 mod prometheus_names; // for alerts and dashboards that were made for Prometheus; pure
 mod reload; // when to read the configuration again
 mod second_look; // whether one without jobs is meant; pure
+mod stores; // where state outlives the process
+mod told; // what the journal is told; pure
 mod warnings; // of the configuration, told once
 mod wiring; // start, run, shut down
 

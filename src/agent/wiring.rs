@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use rosterd_client::System;
 use rosterd_config::{Config, Loaded, Problem};
 use rosterd_discovery::{Manager, Registry};
 use rosterd_model::{Coded, Report};
-use rosterd_scrape::{Health, HealthTurn};
+use rosterd_scrape::Health;
 use rosterd_tasks::{Fatal, Guard, Stopper, Supervision, blocking, portion};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -25,6 +25,8 @@ use super::presence::JobPresence;
 use super::prometheus_names::{self, Known};
 use super::reload::{Reloads, Wish};
 use super::second_look::{Cause, SecondLook};
+use super::stores::{Stores, storage_failures, try_again};
+use super::told::{operation, turned};
 use super::warnings::Warnings;
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, Refused, ReloadRequest};
@@ -33,19 +35,15 @@ use crate::journal::{self, Journal, JournalHandle, Kind, Note};
 use crate::publish::file_sd::Publisher;
 use crate::publish::templates::Templates;
 use crate::publish::{Publications, ServedLists, Wanted, Workers};
-use crate::reconcile::{Action, EndedOperation, Reconciler};
-use crate::roster::view::RosterView;
+use crate::reconcile::Reconciler;
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
 use crate::store::ledger::Member;
-use crate::store::{Blocks, Ledger, Loss, MemoryBlocks, MemoryLedger, StoreFailure, StoreFailures, open_folder};
 use crate::{reconcile, roster, web};
 
 /// The shares of the time for a shutdown in which discovery has ended, and in which is sent what there is.
 const DISCOVERY: f64 = 0.3;
 const SENDING: f64 = 0.8;
-/// How often a store that fails is tried.
-const TRIED_AGAIN: Duration = Duration::from_secs(5);
 
 /// What an agent is told besides its configuration.
 #[derive(Debug)]
@@ -548,78 +546,10 @@ struct Prepared {
     share: Share,
 }
 
-/// What the journal says of a target that went down or came back.
-fn turned(view: &RosterView, turn: &HealthTurn) -> Note {
-    let slot = view.job(&turn.job).and_then(|job| job.pages().by_fingerprint(turn.fingerprint));
-    Note {
-        job: Some(Arc::clone(&turn.job)),
-        labels: slot.map(|slot| slot.labels.clone()),
-        detail: turn.error.as_ref().map(|error| format!("{error} ({})", error.code).into()),
-        ..Note::of(if turn.health == Health::Up { Kind::Up } else { Kind::Down })
-    }
-}
-
-/// What the journal says of an operation that has ended. That a publication began to be looked after is no news.
-fn operation(ended: &EndedOperation) -> Option<Note> {
-    let EndedOperation { worker, status, error, .. } = ended;
-    let why = error.as_ref().map(|error| format!(": {error} ({})", error.code)).unwrap_or_default();
-    let is_news = status.action != Action::Start || error.is_some();
-    is_news.then(|| Note {
-        reason: Some(status.state.as_str().into()),
-        detail: Some(format!("{} of {worker}{why}", status.action.name()).into()),
-        ..Note::of(Kind::Operation)
-    })
-}
-
 /// How the journal is kept, if there is to be one.
 fn history(config: &Config) -> Option<journal::Settings> {
     let rosterd_config::Journal { enabled, retention, max_size } = &config.rosterd.journal;
     enabled.then(|| journal::Settings { retention: retention.as_std(), max_size: max_size.bytes() })
-}
-
-/// Uses the ledger from time to time while it cannot be used. Nobody else does where no work is due, and until somebody does it is
-/// told that it fails, also when the disk has long been well again.
-async fn try_again(ledger: Arc<dyn Ledger>, failures: StoreFailures, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(TRIED_AGAIN)).await.is_some() {
-        if !failures.list().is_empty() {
-            // How it ends is noted there.
-            ledger.read(&Member::local()).await.ok();
-        }
-    }
-}
-
-fn storage_failures(failures: &StoreFailures, journal: &JournalHandle) -> Vec<api::StorageFailure> {
-    let told = |(file, StoreFailure { report, since })| api::StorageFailure { file, report, since };
-    let journal = journal.failing().map(|failing| ("journal", failing.report, failing.since));
-    let journal = journal.map(|(file, report, since)| api::StorageFailure { file, report, since });
-    failures.list().into_iter().map(told).chain(journal).collect()
-}
-
-/// Where state outlives the process, if there is a folder for it.
-struct Stores {
-    blocks: Arc<dyn Blocks>,
-    ledger: Arc<dyn Ledger>,
-    failures: StoreFailures,
-    /// What is not there that was stored of targets.
-    lost: Option<Loss>,
-}
-
-impl Stores {
-    async fn open(folder: Option<&Path>) -> Result<Self, AgentError> {
-        Ok(match folder {
-            Some(folder) => {
-                let (blocks, ledger) = open_folder(folder).await?;
-                let (failures, lost) = (blocks.failures(), blocks.lost().cloned());
-                Self { blocks: Arc::new(blocks), ledger: Arc::new(ledger), failures, lost }
-            }
-            None => Self {
-                blocks: Arc::new(MemoryBlocks::new()),
-                ledger: Arc::new(MemoryLedger::new()),
-                failures: StoreFailures::default(),
-                lost: None,
-            },
-        })
-    }
 }
 
 #[cfg(test)]

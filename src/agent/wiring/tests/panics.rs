@@ -2,6 +2,7 @@
 //! does, what costs itself costs no more, and what ends the agent ends it in order. All panics are counted.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use bytes::Bytes;
 use http_body_util::Empty;
