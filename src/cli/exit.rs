@@ -22,9 +22,15 @@ pub const USAGE: u8 = 2;
 /// What a signal adds to its number when it ends the process before the orderly end: 130 for SIGINT, 143 for SIGTERM.
 pub const SIGNAL: u8 = 128;
 
-/// Codes of errors in the command line itself.
-const USAGE_CODES: [&str; 5] =
-    ["cli_unknown_job", "cli_unknown_code", "cli_invalid_url", "web_address_invalid", "web_external_url_invalid"];
+/// Codes of errors in the command line itself, be it that the rosterd that is asked says so.
+const USAGE_CODES: [&str; 6] = [
+    "cli_unknown_job",
+    "cli_unknown_code",
+    "cli_invalid_url",
+    "web_address_invalid",
+    "web_bad_parameter",
+    "web_external_url_invalid",
+];
 
 /// The exit status for an error with this code.
 pub fn status(code: &str) -> u8 {
